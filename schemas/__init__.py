@@ -1,0 +1,1 @@
+"""The vocabulary that the write side and the read side share; it imports nothing of ours."""

@@ -1,0 +1,138 @@
+"""A domain's public interface: its kinds of in-memory data, and for each all that memferry needs.
+
+A domain is one package with a module-level `DOMAIN`. The shipped one is `schemas.trading`; nothing
+outside it (the sample app aside) knows what a trade is.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+
+from schemas.errors import FerryError
+from schemas.tables import Change, Row, Table
+
+EventType = type[msgspec.Struct]
+
+
+class DomainInvalid(FerryError):
+    """A domain's declaration contradicts itself."""
+
+
+class TransitionRefused(FerryError):
+    """An event may not follow the entity's present state; raised by a kind's `evolve`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of in-memory data: its entity, events, stream, and four pure functions.
+
+    Every event touches exactly one entity; `key` and `stream` are fields that the entity and each
+    of its events have under the same name. All functions are pure: no clock, no I/O, no mutation of
+    an argument. Entities are replaced, never changed in place, so a shallow copy of a store is a
+    consistent snapshot of it.
+    """
+
+    name: str
+    """First part of every stream of this kind, e.g. `trade` in `trade/T-17`."""
+    entity: EventType
+    """A frozen Struct: one entity's whole state."""
+    events: Mapping[str, EventType]
+    """CloudEvents type with version → event Struct, the snapshot event included."""
+    key: tuple[str, ...]
+    """Fields that identify the entity in its store; a store's key is the value, or the tuple of
+    values where there are several."""
+    stream: tuple[str, ...]
+    """Fields, a prefix of `key`, whose values joined by `/` name the stream."""
+    evolve: Callable[[Any, Any], Any]
+    """(entity or None, event) → entity, or None when it ends. Raises TransitionRefused."""
+    project: Callable[[Any], tuple[Change, ...]]
+    """event → what it does to the tables: the handler."""
+    rows: Callable[[Any], tuple[tuple[Table, Row], ...]]
+    """entity → its rows as the tables must hold them: what memory claims, for the audit."""
+    snapshot: Callable[[Any], Any]
+    """entity → the state-carrying event from which `evolve(None, event)` gives the same entity."""
+    tables: tuple[Table, ...]
+
+    def __post_init__(self) -> None:
+        if self.stream != self.key[: len(self.stream)] or not self.stream:
+            raise DomainInvalid(f"kind {self.name}: stream {self.stream} is no prefix of its key")
+        for struct in (self.entity, *self.events.values()):
+            missing = set(self.key) - set(struct.__struct_fields__)
+            if missing:
+                raise DomainInvalid(
+                    f"kind {self.name}: {struct.__name__} lacks the key fields {sorted(missing)}"
+                )
+
+    def key_getter(self) -> Callable[[Any], Any]:
+        """Return a fast function: entity or event → the entity's key in its store."""
+        return attrgetter(*self.key)
+
+    def stream_getter(self) -> Callable[[Any], str]:
+        """Return a fast function: entity or event → its stream, e.g. `trade/T-17`."""
+        prefix = f"{self.name}/"
+        if len(self.stream) == 1:
+            one = attrgetter(self.stream[0])
+            return lambda value: f"{prefix}{one(value)}"
+        several = attrgetter(*self.stream)
+        return lambda value: prefix + "/".join(map(str, several(value)))
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The kinds of one application, the DDL of their tables, and look-ups derived from both."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    ddl: str
+    """SQL that creates every table, view and index in the schema that `search_path` names first."""
+    by_type: dict[str, tuple[Kind, EventType]] = field(init=False)
+    type_of: dict[EventType, str] = field(init=False)
+    kind_of: dict[EventType, Kind] = field(init=False)
+    tables: dict[str, Table] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_type: dict[str, tuple[Kind, EventType]] = {}
+        tables: dict[str, Table] = {}
+        for kind in self.kinds:
+            for name, event in kind.events.items():
+                if name in by_type or any(event is known for _, known in by_type.values()):
+                    raise DomainInvalid(f"event {name} ({event.__name__}) is declared twice")
+                by_type[name] = (kind, event)
+            for table in kind.tables:
+                if table.name in tables:
+                    raise DomainInvalid(f"table {table.name} belongs to two kinds")
+                tables[table.name] = table
+        set_field = object.__setattr__  # a frozen dataclass fills its derived fields once
+        set_field(self, "by_type", by_type)
+        set_field(self, "type_of", {event: name for name, (_, event) in by_type.items()})
+        set_field(self, "kind_of", {event: kind for kind, event in by_type.values()})
+        set_field(self, "tables", tables)
+
+    def kind(self, name: str) -> Kind:
+        """Return a kind by name; raises DomainInvalid naming those there are."""
+        for kind in self.kinds:
+            if kind.name == name:
+                return kind
+        known = ", ".join(kind.name for kind in self.kinds)
+        raise DomainInvalid(f"domain {self.name} has no kind {name!r}", remedy=f"it has: {known}")
+
+
+def load_domain(module: str) -> Domain:
+    """Import `module` and return its `DOMAIN`.
+
+    Raises: DomainInvalid where the module cannot be imported or has no `DOMAIN`.
+    """
+    remedy = "name an importable package with a module-level DOMAIN, e.g. schemas.trading"
+    try:
+        domain = getattr(importlib.import_module(module), "DOMAIN", None)
+    except ImportError as error:
+        raise DomainInvalid(
+            f"the domain {module!r} cannot be imported: {error}", remedy=remedy
+        ) from error
+    if not isinstance(domain, Domain):
+        raise DomainInvalid(f"{module} has no DOMAIN of type schemas.domain.Domain", remedy=remedy)
+    return domain

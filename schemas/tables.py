@@ -1,0 +1,68 @@
+"""What a handler may do to a table: insert, upsert, patch or delete one row by its key."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+Row: TypeAlias = tuple[Any, ...]
+"""Column values in the order of `Table.columns`: str, int, bool, Decimal, datetime (UTC), None, or
+a dict or list for a jsonb column."""
+Key: TypeAlias = tuple[Any, ...]
+"""Values of `Table.key`, in its order."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A projection's table as the handlers see it; its types stand in the domain's .sql file.
+
+    `windowed`: memory holds only the newest rows of each stream, the log and the table hold all
+    (eviction from memory is not deletion from history).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    windowed: bool = False
+
+    def __post_init__(self) -> None:
+        missing = set(self.key) - set(self.columns)
+        if missing or not self.key or len(set(self.columns)) != len(self.columns):
+            raise ValueError(f"table {self.name}: columns must be distinct and hold its key")
+
+    def key_of(self, row: Row) -> Key:
+        """Return the key of a row."""
+        return tuple(row[self.columns.index(column)] for column in self.key)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class Insert(msgspec.Struct, frozen=True, gc=False):
+    """A new row; the key must not be in the table."""
+
+    table: Table
+    row: Row
+
+
+class Upsert(msgspec.Struct, frozen=True, gc=False):
+    """A whole row, whether or not the key is in the table."""
+
+    table: Table
+    row: Row
+
+
+class Patch(msgspec.Struct, frozen=True, gc=False):
+    """New values for some columns of a row that must be in the table; not for key columns."""
+
+    table: Table
+    key: Key
+    changes: dict[str, Any]
+
+
+class Delete(msgspec.Struct, frozen=True, gc=False):
+    """The end of a row that must be in the table."""
+
+    table: Table
+    key: Key
+
+
+Change: TypeAlias = Insert | Upsert | Patch | Delete
