@@ -1,1 +1,1 @@
-"""TODO."""
+"""The read side: the log into PostgreSQL, replay, audit."""

@@ -7,6 +7,10 @@ import msgspec
 from schemas.errors import FerryError
 
 
+FIRST_GENERATION = 1
+"""A topic's generation until it is published anew under the same name."""
+
+
 class PositionInvalid(FerryError):
     """A position was written wrongly, or names a place that the topic does not have."""
 

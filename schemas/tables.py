@@ -1,5 +1,6 @@
 """What a handler may do to a table: insert, upsert, patch or delete one row by its key."""
 
+import datetime
 from typing import Any, TypeAlias
 
 import msgspec
@@ -66,3 +67,13 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 
 
 Change: TypeAlias = Insert | Upsert | Patch | Delete
+
+
+def key_text(key: Key) -> str:
+    """Write a key for people and for comparison: the same text wherever the key was read."""
+    return "/".join(
+        value.astimezone(datetime.UTC).isoformat()
+        if isinstance(value, datetime.datetime)
+        else str(value)
+        for value in key
+    )

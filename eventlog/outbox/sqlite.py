@@ -1,0 +1,276 @@
+"""The SQLite outbox: one file a source, one writer, every commit followed by an fsync."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from eventlog.outbox.contract import (
+    OutboxIdentity,
+    OutboxInUse,
+    OutboxInvalid,
+    OutboxRow,
+    Pending,
+)
+from schemas import envelope
+from schemas.lane import LaneHead, LaneId, genesis
+
+FORMAT = 1
+EPOCH = 1
+"""The epoch of every lane until the first switch raises it."""
+_SQLITE_MIN = 3_051_003  # the WAL-reset corruption was fixed in 3.51.3
+_BUSY_MS = 5_000
+
+
+class SqliteOutbox:
+    """The writing end of an outbox file; holds the file's lock until `close`.
+
+    Raises: OutboxInUse where another process writes it, OutboxInvalid where it is damaged or was
+            made for another source, topic, generation or partition count.
+    """
+
+    def __init__(self, path: Path, identity: OutboxIdentity) -> None:
+        self.path = path
+        self.identity = identity
+        _require_recent_sqlite()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock_for_writing(path)
+        try:
+            self._db = _open_for_writing(path)
+            self._establish(identity)
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._heads: dict[int, LaneHead] = {
+            partition: LaneHead(seq, digest, epoch)
+            for partition, seq, digest, epoch in self._db.execute(
+                "SELECT partition, seq, digest, epoch FROM lane"
+            )
+        }
+        self._last_row: int = self._db.execute("SELECT coalesce(max(row), 0) FROM event").get
+
+    def _establish(self, identity: OutboxIdentity) -> None:
+        found = read_identity(self._db, self.path)
+        if found is None:
+            with self._db:
+                self._db.execute(files(__package__).joinpath("tables.sql").read_text("utf-8"))
+                self._db.execute(
+                    "INSERT INTO identity VALUES (1, ?, ?)",
+                    (FORMAT, msgspec.json.encode(identity)),
+                )
+        elif found != identity:
+            raise OutboxInvalid(
+                f"the outbox belongs to {_describe(found)}, the settings say {_describe(identity)}",
+                where=str(self.path),
+                remedy="set `outbox.path` to this source's own file, or put the settings back",
+            )
+
+    def heads(self) -> Mapping[int, LaneHead]:
+        """Return the last event of each lane that has one."""
+        return dict(self._heads)
+
+    def last_row(self) -> int:
+        """Return the newest durable row, 0 where there is none."""
+        return self._last_row
+
+    def append(self, pending: Sequence[Pending]) -> None:
+        """Number, chain and write events in order, all or none; return after the fsync.
+
+        Raises: apsw.Error; the outcome of the commit is then unknown and the outbox must be
+                reopened before anything more is acknowledged.
+        """
+        heads: dict[int, LaneHead] = {}
+        rows: list[tuple[int, int, int, str, bytes]] = []
+        row = self._last_row
+        places: dict[int, tuple[int, str]] = {}
+        seal, digest_of = envelope.seal, envelope.digest
+        for item in pending:
+            partition = item.partition
+            place = places.get(partition)
+            if place is None:
+                head = self._heads.get(partition) or genesis(self._lane(partition))
+                place = (head.seq, head.digest)
+            seq = place[0] + 1
+            event = seal(item.head, item.data, seq, EPOCH, place[1])
+            places[partition] = (seq, digest_of(event))
+            row += 1
+            item.seq = seq
+            rows.append((row, partition, seq, item.stream, event))
+        for partition, (seq, digest) in places.items():
+            heads[partition] = LaneHead(seq, digest, EPOCH)
+        with self._db:
+            self._db.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "INSERT INTO lane VALUES (?, ?, ?, ?) ON CONFLICT (partition) DO UPDATE "
+                "SET seq = excluded.seq, digest = excluded.digest, epoch = excluded.epoch",
+                [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()],
+            )
+        self._heads.update(heads)
+        self._last_row = row
+
+    def rows(self, after: int, limit: int) -> Iterator[OutboxRow]:
+        """Yield durable events in commit order, from the row behind `after`."""
+        return read_rows(self._db, after, limit)
+
+    def close(self) -> None:
+        """Let the next writer in."""
+        self._db.close()
+        os.close(self._lock)
+
+    def _lane(self, partition: int) -> LaneId:
+        return LaneId(self.identity.source, self.identity.generation, partition)
+
+
+class SqliteOutboxReader:
+    """The reading end, for the relay: never writes, never checkpoints, sees committed rows only."""
+
+    def __init__(self, path: Path) -> None:
+        _require_recent_sqlite()
+        if not path.exists():
+            raise OutboxInvalid(
+                "there is no outbox file",
+                where=str(path),
+                remedy="start the app once with this settings file, or correct `outbox.path`",
+            )
+        self.path = path
+        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        self._db.set_busy_timeout(_BUSY_MS)
+        identity = read_identity(self._db, path)
+        if identity is None:
+            raise OutboxInvalid(
+                "the file is no outbox", where=str(path), remedy="correct `outbox.path`"
+            )
+        self.identity = identity
+
+    def rows(self, after: int, limit: int) -> list[OutboxRow]:
+        """Return durable events in commit order, from the row behind `after`.
+
+        The whole list at once, so that no read stays open and holds up a checkpoint.
+        """
+        return list(read_rows(self._db, after, limit))
+
+    def last_row(self) -> int:
+        """Return the newest durable row, 0 where there is none."""
+        newest: int = self._db.execute("SELECT coalesce(max(row), 0) FROM event").get
+        return newest
+
+    def at(self, partition: int, seq: int) -> OutboxRow | None:
+        """Return one event by its place in its lane."""
+        for found in self._db.execute(
+            "SELECT row, partition, seq, stream, event FROM event WHERE partition = ? AND seq = ?",
+            (partition, seq),
+        ):
+            return OutboxRow(*found)
+        return None
+
+    def heads(self) -> dict[int, LaneHead]:
+        """Return the last event of each lane that has one."""
+        return {
+            p: LaneHead(seq, digest, epoch)
+            for p, seq, digest, epoch in self._db.execute(
+                "SELECT partition, seq, digest, epoch FROM lane"
+            )
+        }
+
+    def changed(self) -> int:
+        """Return a number that differs after any commit by the writer: cheaper than reading rows."""
+        version: int = self._db.execute("PRAGMA data_version").get
+        return version
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+def read_rows(db: apsw.Connection, after: int, limit: int) -> Iterator[OutboxRow]:
+    """Yield events of an open outbox in commit order."""
+    for found in db.execute(
+        "SELECT row, partition, seq, stream, event FROM event WHERE row > ? ORDER BY row LIMIT ?",
+        (after, limit),
+    ):
+        yield OutboxRow(*found)
+
+
+def read_identity(db: apsw.Connection, path: Path) -> OutboxIdentity | None:
+    """Return whose outbox this is, None for a new file; raises OutboxInvalid."""
+    try:
+        if not db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'identity'").get:
+            return None
+        version, content = next(db.execute("SELECT format, content FROM identity"))
+    except (apsw.NotADBError, apsw.CorruptError, StopIteration) as error:
+        raise OutboxInvalid(
+            f"the outbox file is damaged: {error}",
+            where=str(path),
+            remedy="keep the file; its events may be in the topic (`memferry status`)",
+        ) from error
+    if version != FORMAT:
+        raise OutboxInvalid(
+            f"the outbox has format {version}, this memferry writes format {FORMAT}",
+            where=str(path),
+            remedy=f"run the memferry that wrote it, or one that knows format {version}",
+        )
+    return msgspec.json.decode(content, type=OutboxIdentity)
+
+
+def _describe(identity: OutboxIdentity) -> str:
+    return (
+        f"source {identity.source!r}, topic {identity.topic!r} generation {identity.generation} "
+        f"with {identity.partitions} partitions"
+    )
+
+
+def _require_recent_sqlite() -> None:
+    if apsw.SQLITE_VERSION_NUMBER < _SQLITE_MIN:
+        raise OutboxInvalid(
+            f"SQLite {apsw.sqlite_lib_version()} can corrupt a write-ahead log",
+            remedy="install the apsw wheel, 3.51.3 or later",
+        )
+
+
+def _lock_for_writing(path: Path) -> int:
+    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
+        os.close(handle)
+        raise OutboxInUse(
+            f"process {holder} has the outbox open for writing",
+            where=str(path),
+            remedy="stop that process, or give this instance a source and outbox of its own",
+        ) from error
+    os.ftruncate(handle, 0)
+    os.pwrite(handle, str(os.getpid()).encode(), 0)
+    return handle
+
+
+def _open_for_writing(path: Path) -> apsw.Connection:
+    new = not path.exists()
+    db = apsw.Connection(str(path))
+    if new:
+        path.chmod(0o600)
+    db.set_busy_timeout(_BUSY_MS)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        # NORMAL would skip the fsync behind every commit: durable receipts would be a lie.
+        db.execute("PRAGMA synchronous = FULL")
+        modes = (db.execute("PRAGMA journal_mode").get, db.execute("PRAGMA synchronous").get)
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        db.close()
+        raise OutboxInvalid(
+            f"the outbox file is damaged: {error}",
+            where=str(path),
+            remedy="keep the file; its events may be in the topic (`memferry status`)",
+        ) from error
+    if modes != ("wal", 2):
+        db.close()
+        raise OutboxInvalid(
+            f"SQLite refuses write-ahead logging with full fsync: {modes}",
+            where=str(path),
+            remedy="put the outbox on a local disk",
+        )
+    return db

@@ -1,0 +1,178 @@
+"""What recording returns: a promise that can be waited for, from threads and from asyncio."""
+
+import asyncio
+import heapq
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from schemas.errors import FerryError
+
+if TYPE_CHECKING:
+    from eventlog.recorder import Recorder
+
+
+class OutcomeUnknown(FerryError):
+    """The outbox failed while this event was being written: it may or may not be durable."""
+
+
+class ReceiptTimeout(FerryError):
+    """What a receipt promises has not happened within the time given; it may still happen."""
+
+
+class Watermark:
+    """A number that only rises, and those who wait for it: one wake-up, no polling.
+
+    `advance` and `fail` may be called from any thread.
+    """
+
+    __slots__ = ("_async_waiters", "_condition", "_count", "_error", "value")
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+        self._condition = threading.Condition()
+        self._error: FerryError | None = None
+        self._count = 0
+        self._async_waiters: list[
+            tuple[int, int, asyncio.AbstractEventLoop, asyncio.Future[None]]
+        ] = []
+
+    def advance(self, value: int) -> None:
+        """Let everybody go on who waits for `value` or less."""
+        with self._condition:
+            if value <= self.value:
+                return
+            self.value = value
+            self._condition.notify_all()
+            waiters = self._async_waiters
+            while waiters and waiters[0][0] <= value:
+                _, _, loop, future = heapq.heappop(waiters)
+                _resolve(loop, future, None)
+
+    def fail(self, error: FerryError) -> None:
+        """Let everybody who waits, now or later, end with `error`."""
+        with self._condition:
+            self._error = error
+            self._condition.notify_all()
+            for _, _, loop, future in self._async_waiters:
+                _resolve(loop, future, error)
+            self._async_waiters.clear()
+
+    def wait(self, value: int, timeout: float | None) -> bool:
+        """Block until the mark reaches `value`: False where `timeout` seconds were not enough."""
+        if self.value >= value:
+            return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._condition:
+            while self.value < value:
+                if self._error is not None:
+                    raise self._error
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._condition.wait(left)
+        return True
+
+    async def reached(self, value: int, timeout: float | None) -> bool:
+        """Wait in asyncio until the mark reaches `value`: False where `timeout` was not enough."""
+        if self.value >= value:
+            return True
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._condition:
+            if self.value >= value:
+                return True
+            if self._error is not None:
+                raise self._error
+            self._count += 1
+            heapq.heappush(self._async_waiters, (value, self._count, loop, future))
+        try:
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            return self.value >= value
+        return True
+
+
+def _resolve(
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]", error: FerryError | None
+) -> None:
+    def settle() -> None:
+        if not future.done():
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(settle)
+
+
+class Receipt:
+    """One recorded event on its way: queued, durable, replicated, applied.
+
+    `seq` is 0 until the event is durable. Every wait raises ReceiptTimeout after `timeout` seconds
+    (None waits for ever) and OutcomeUnknown where the outbox failed.
+    """
+
+    __slots__ = ("_ferry", "data", "event_id", "head", "partition", "row", "seq", "stream")
+
+    def __init__(  # noqa: PLR0917  (one a mutation: positional is faster)
+        self,
+        ferry: "Recorder",
+        event_id: str,
+        partition: int,
+        stream: str,
+        head: bytes,
+        data: bytes,
+    ) -> None:
+        self._ferry = ferry
+        self.event_id = event_id
+        self.partition = partition
+        self.stream = stream
+        self.head = head
+        self.data = data
+        self.row = 0
+        self.seq = 0
+
+    def durable(self, timeout: float | None = None) -> None:
+        """Return once the event is on disk, behind an fsync: the app may now answer its client."""
+        if not self._ferry.durable.wait(self.row, timeout):
+            raise self._late("durable", timeout)
+
+    async def until_durable(self, timeout: float | None = None) -> None:
+        """Like `durable`, in asyncio."""
+        if not await self._ferry.durable.reached(self.row, timeout):
+            raise self._late("durable", timeout)
+
+    def replicated(self, timeout: float | None = None) -> None:
+        """Return once Kafka has acknowledged the event."""
+        if not self._ferry.replicated().wait(self.row, timeout):
+            raise self._late("replicated", timeout)
+
+    async def until_replicated(self, timeout: float | None = None) -> None:
+        """Like `replicated`, in asyncio."""
+        if not await self._ferry.replicated().reached(self.row, timeout):
+            raise self._late("replicated", timeout)
+
+    def applied(self, timeout: float | None = None) -> None:
+        """Return once the event's rows are committed in PostgreSQL; needs the control connection."""
+        started = time.monotonic()
+        self.durable(timeout)  # the event has a number in its lane only then
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+        if not self._ferry.applied(self.partition).wait(self.seq, left):
+            raise self._late("applied", timeout)
+
+    async def until_applied(self, timeout: float | None = None) -> None:
+        """Like `applied`, in asyncio."""
+        started = time.monotonic()
+        await self.until_durable(timeout)
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
+        if not await self._ferry.applied(self.partition).reached(self.seq, left):
+            raise self._late("applied", timeout)
+
+    def _late(self, promise: str, timeout: float | None) -> ReceiptTimeout:
+        return ReceiptTimeout(
+            f"event {self.event_id} is not {promise} after {timeout} s",
+            where=f"stream {self.stream}, partition {self.partition}, seq {self.seq or 'not given'}",
+            remedy="it may still become so; `memferry status` shows where events wait",
+        )

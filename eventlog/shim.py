@@ -1,0 +1,204 @@
+"""The producer shim: attach it to an app, register the app's containers, record mutations."""
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eventlog.control_connection import ControlConnection
+from eventlog.outbox.contract import OutboxIdentity, OutboxRow
+from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.recorder import Recorder
+from eventlog.relay import require_continuation
+from eventlog.relay_service import RelayThread, follow_mark_file
+from eventlog.restart import restore
+from eventlog.snapshot import Snapshot
+from eventlog.topic import ensure_topics, heads_of
+from schemas.control import DECISIONS_SOURCE, SourceOpened, SourceRetired
+from schemas.domain import Domain, load_domain
+from schemas.errors import FerryError, SettingsInvalid
+from schemas.lane import CONTROL_PARTITION
+from schemas.position import FIRST_GENERATION
+from schemas.settings import Settings, load_settings
+
+_RESTORE_CHUNK = 10_000
+T = TypeVar("T")
+
+
+class SourceIsRetired(FerryError):
+    """The source was closed for good; its outbox takes no more events."""
+
+
+class Ferry(Recorder):
+    """A recorder with its relay, its first snapshot and its control connection.
+
+    `restored` says that the outbox held events: `register` then brings the stores back to them.
+    """
+
+    def __init__(self, settings: Settings, outbox: SqliteOutbox, domain: Domain) -> None:
+        self.restored = outbox.last_row() > 0
+        self.settings = settings
+        self._path = outbox.path
+        self._snapshot = Snapshot(self)
+        super().__init__(
+            outbox, domain, settings.kafka.max_event_bytes, settings.outbox.queue_events
+        )
+
+    def register(self, kind_name: str, content: Any) -> None:
+        """Take one of the app's containers under the shim's care.
+
+        Shape:  a dict, key → entity; for kinds with several entities a stream a dict, stream key →
+                deque of entities, oldest first.
+        After a restart the container's entities become what the log says of their streams;
+        streams that were never recorded stay as the app has them.
+        Raises: StoreRefused, DomainInvalid.
+        """
+        store = self.add_store(kind_name, content)
+        if self.restored:
+            self.mark_known(restore(_all_rows(self._path), store))
+
+    def snapshot(self) -> None:
+        """Begin to record, in the background, everything that the log does not hold yet."""
+        self._snapshot.start()
+
+    @property
+    def snapshot_done(self) -> threading.Event:
+        """Set once everything that was in memory at `snapshot` is recorded."""
+        return self._snapshot.done
+
+    @property
+    def snapshot_progress(self) -> tuple[int, int]:
+        """Streams recorded by the first snapshot, and how many it found to do."""
+        return self._snapshot.streams, self._snapshot.total
+
+    def retire(self, timeout: float = 10.0) -> None:
+        """Close this source for good: its final lane heads go to the control topic.
+
+        Nothing can be recorded under this source afterwards, in this process or a later one.
+        """
+        with self.lock:
+            self.durable.wait(self._commit.last_row, timeout)
+            heads = {
+                partition: (head.seq, head.digest)
+                for partition, head in self._outbox.heads().items()
+                if partition != CONTROL_PARTITION
+            }
+            receipt = self.record_control(SourceRetired(self.source, heads))
+            self._closed = SourceIsRetired(
+                f"source {self.source!r} is retired",
+                where=str(self._path),
+                remedy="give the new instance a `source` and an `outbox.path` of its own",
+            )
+        receipt.durable(timeout)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Make everything recorded durable, hand it to Kafka if it answers, release the outbox."""
+        self._snapshot.join(timeout)
+        super().close(timeout)
+
+
+def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> Ferry:
+    """Open or make the outbox, make or verify the topics, start the relay; return the shim.
+
+    Blocks for as long as Kafka takes to answer, `kafka.timeout_ms` at most.
+    Raises: SettingsInvalid, BrokerUnreachable, TopicUnsafe, OutboxInUse, OutboxInvalid,
+            OutboxBehindTopic (an old copy of an outbox), SourceIsRetired.
+    """
+    if not isinstance(settings, Settings):
+        settings = load_settings(settings)
+    _require_source(settings)
+    domain = domain or load_domain(settings.domain)
+    partitions = _run_apart(ensure_topics(settings, FIRST_GENERATION))
+    identity = OutboxIdentity(settings.source, settings.topic, FIRST_GENERATION, partitions)
+    outbox = SqliteOutbox(settings.outbox_path, identity)
+    try:
+        _require_newest(settings, identity)
+        _require_not_retired(settings)
+    except BaseException:
+        outbox.close()
+        raise
+    ferry = Ferry(settings, outbox, domain)
+    if not ferry.restored:
+        ferry.record_control(
+            SourceOpened(
+                settings.source, settings.topic, FIRST_GENERATION, partitions, socket.gethostname(),
+                os.getpid(),
+            )
+        ).durable(settings.kafka.timeout_ms / 1000)  # fmt: skip
+    if settings.relay.mode == "thread":
+        RelayThread(ferry, settings).start()
+    else:
+        follow_mark_file(ferry, settings)
+    if settings.postgres.dsn:
+        ControlConnection(ferry, settings).start()
+    return ferry
+
+
+def _require_source(settings: Settings) -> None:
+    if not settings.source or settings.source == DECISIONS_SOURCE:
+        raise SettingsInvalid(
+            f"`source` is {settings.source!r}: every writing instance needs a name of its own",
+            remedy='set source = "NAME" in the settings file, or MEMFERRY_SOURCE',
+        )
+    if not settings.kafka.bootstrap:
+        raise SettingsInvalid(
+            "`kafka.bootstrap` is empty: the shim does not know where Kafka is",
+            remedy="set MEMFERRY_KAFKA_BOOTSTRAP; `memferry stack up` starts one and prints it",
+        )
+
+
+def _require_newest(settings: Settings, identity: OutboxIdentity) -> None:
+    reader = SqliteOutboxReader(settings.outbox_path)
+    try:
+        heads = _run_apart(heads_of(settings, identity.source, identity.generation))
+        require_continuation(reader, heads)
+    finally:
+        reader.close()
+
+
+def _require_not_retired(settings: Settings) -> None:
+    reader = SqliteOutboxReader(settings.outbox_path)
+    try:
+        head = reader.heads().get(CONTROL_PARTITION)
+        newest = reader.at(CONTROL_PARTITION, head.seq) if head else None
+    finally:
+        reader.close()
+    if newest is not None and b'"type":"memferry.source.retired.v1"' in newest.event:
+        raise SourceIsRetired(
+            f"source {settings.source!r} is retired",
+            where=str(settings.outbox_path),
+            remedy="give the new instance a `source` and an `outbox.path` of its own",
+        )
+
+
+def _all_rows(path: Path) -> Iterator[OutboxRow]:
+    reader = SqliteOutboxReader(path)
+    try:
+        rows = reader.rows(0, _RESTORE_CHUNK)
+        while rows:
+            yield from rows
+            rows = reader.rows(rows[-1].row, _RESTORE_CHUNK)
+    finally:
+        reader.close()
+
+
+def _run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end in a thread: the caller may be inside a running event loop."""
+    result: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            result.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001  (handed to the caller's thread)
+            failure.append(error)
+
+    thread = threading.Thread(target=run, name="memferry-attach")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return result[0]

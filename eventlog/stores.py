@@ -1,0 +1,221 @@
+"""The app's own containers, as the shim reads and changes them.
+
+Entities are frozen and replaced, so a shallow copy taken under the shim's lock is a consistent
+snapshot of a store.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from typing import Any, Protocol
+
+from schemas.domain import Kind
+from schemas.errors import FerryError
+
+
+class StoreRefused(FerryError):
+    """A container cannot be registered: wrong type, registered twice, or holding foreign values."""
+
+
+class Store(Protocol):
+    """One registered container. Every method is called under the shim's lock."""
+
+    kind: Kind
+
+    def get(self, key: Hashable) -> Any:
+        """Return the entity, or None."""
+
+    def put(self, key: Hashable, entity: Any) -> None:
+        """Set an entity; None ends it."""
+
+    def streams(self) -> list[str]:
+        """Return the names of all streams that have an entity here."""
+
+    def of_stream(self, stream: str) -> list[Any]:
+        """Return the entities of one stream, oldest first."""
+
+    def copy(self) -> Callable[[], Iterator[Any]]:
+        """Take a shallow copy now; the returned function iterates over its entities, any time."""
+
+    def forget(self, stream: str) -> None:
+        """Remove all entities of a stream."""
+
+
+class DictStore:
+    """A dict: key → entity; one entity a stream."""
+
+    def __init__(self, kind: Kind, content: MutableMapping[Any, Any]) -> None:
+        self.kind = kind
+        self._content = content
+        self._stream = kind.stream_getter()
+        if len(kind.key) != len(kind.stream):
+            raise StoreRefused(
+                f"kind {kind.name!r} keeps several entities a stream, a plain dict keeps one",
+                remedy="register a dict of deques: stream → deque of entities",
+            )
+        _require_entities(kind, content.values())
+        self._by_stream = {self._stream(entity): key for key, entity in content.items()}
+
+    def get(self, key: Hashable) -> Any:
+        """Return the entity, or None."""
+        return self._content.get(key)
+
+    def put(self, key: Hashable, entity: Any) -> None:
+        """Set an entity; None ends it."""
+        if entity is None:
+            ended = self._content.pop(key, None)
+            if ended is not None:
+                self._by_stream.pop(self._stream(ended), None)
+        elif key in self._content:
+            self._content[key] = entity
+        else:
+            self._content[key] = entity
+            self._by_stream[self._stream(entity)] = key
+
+    def streams(self) -> list[str]:
+        """Return the names of all streams that have an entity here."""
+        return list(self._by_stream)
+
+    def of_stream(self, stream: str) -> list[Any]:
+        """Return the entities of one stream, oldest first."""
+        key = self._by_stream.get(stream)
+        return [] if key is None else [self._content[key]]
+
+    def copy(self) -> Callable[[], Iterator[Any]]:
+        """Take a shallow copy now; the returned function iterates over its entities, any time."""
+        entities = list(self._content.values())
+        return lambda: iter(entities)
+
+    def forget(self, stream: str) -> None:
+        """Remove all entities of a stream."""
+        key = self._by_stream.pop(stream, None)
+        if key is not None:
+            del self._content[key]
+
+
+class WindowStore:
+    """A dict of deques: the stream's key → its newest entities, the oldest evicted by `maxlen`.
+
+    Eviction is the deque's own and no event: it is not deletion from history.
+    """
+
+    def __init__(
+        self, kind: Kind, content: MutableMapping[Any, deque[Any]], maxlen: int | None
+    ) -> None:
+        self.kind = kind
+        self._content = content
+        self._maxlen = maxlen
+        self._key = kind.key_getter()
+        self._width = len(kind.stream)
+        if len(kind.key) == len(kind.stream):
+            raise StoreRefused(
+                f"kind {kind.name!r} keeps one entity a stream, a dict of deques keeps several",
+                remedy="register a plain dict: key → entity",
+            )
+        for ring in content.values():
+            if not isinstance(ring, deque):
+                raise StoreRefused(
+                    f"kind {kind.name!r}: {type(ring).__name__} is not a deque",
+                    remedy="register a dict of collections.deque(maxlen=N)",
+                )
+            _require_entities(kind, ring)
+
+    def _ring_key(self, key: Any) -> Any:
+        return key[0] if self._width == 1 else key[: self._width]
+
+    def get(self, key: Hashable) -> Any:
+        """Return the entity, or None once it is evicted; the newest is found first."""
+        ring = self._content.get(self._ring_key(key))
+        if ring:
+            key_of = self._key
+            newest = ring[-1]
+            if key_of(newest) == key:
+                return newest
+            if key_of(newest) < key:  # the common case: a later entity than all there are
+                return None
+            return next((entity for entity in reversed(ring) if key_of(entity) == key), None)
+        return None
+
+    def put(self, key: Hashable, entity: Any) -> None:
+        """Set an entity; None ends it."""
+        ring_key = self._ring_key(key)
+        ring = self._content.get(ring_key)
+        if ring is None:
+            if entity is None:
+                return
+            ring = self._new_ring(ring_key)
+        if ring and not self._key(ring[-1]) < key:
+            for place, present in enumerate(ring):
+                if self._key(present) == key:
+                    if entity is None:
+                        del ring[place]
+                    else:
+                        ring[place] = entity
+                    return
+        if entity is not None:
+            ring.append(entity)
+
+    def _new_ring(self, ring_key: Any) -> deque[Any]:
+        try:
+            return self._content[ring_key]  # a defaultdict knows its rings' length
+        except KeyError:
+            ring: deque[Any] = deque(maxlen=self._maxlen)
+            self._content[ring_key] = ring
+            return ring
+
+    def streams(self) -> list[str]:
+        """Return the names of all streams that have an entity here."""
+        return [self._stream_of(key) for key, ring in self._content.items() if ring]
+
+    def of_stream(self, stream: str) -> list[Any]:
+        """Return the entities of one stream, oldest first."""
+        ring_key = self._key_of_stream(stream)
+        return [] if ring_key is None else list(self._content[ring_key])
+
+    def copy(self) -> Callable[[], Iterator[Any]]:
+        """Take a shallow copy now; the returned function iterates over its entities, any time."""
+        rings = [list(ring) for ring in self._content.values()]
+        return lambda: (entity for ring in rings for entity in ring)
+
+    def forget(self, stream: str) -> None:
+        """Remove all entities of a stream."""
+        ring_key = self._key_of_stream(stream)
+        if ring_key is not None:
+            self._content[ring_key].clear()
+
+    def _stream_of(self, ring_key: Any) -> str:
+        values = (ring_key,) if self._width == 1 else ring_key
+        return f"{self.kind.name}/" + "/".join(map(str, values))
+
+    def _key_of_stream(self, stream: str) -> Any:
+        simple = stream.partition("/")[2]
+        if self._width == 1 and simple in self._content:
+            return simple
+        return next((key for key in self._content if self._stream_of(key) == stream), None)
+
+
+def _require_entities(kind: Kind, values: Any) -> None:
+    for value in values:
+        if type(value) is not kind.entity:
+            raise StoreRefused(
+                f"kind {kind.name!r} holds {kind.entity.__name__}, found {type(value).__name__}: "
+                f"{value!r:.80}",
+                remedy="register each container under the kind of what it holds",
+            )
+
+
+def store_for(kind: Kind, content: Any) -> Store:
+    """Return the store for a container of a kind; raises StoreRefused."""
+    if not isinstance(content, MutableMapping):
+        raise StoreRefused(
+            f"a {type(content).__name__} cannot be registered for kind {kind.name!r}",
+            remedy="register a dict: key → entity, or stream key → deque of entities",
+        )
+    if len(kind.key) == len(kind.stream):
+        return DictStore(kind, content)
+    lengths = {ring.maxlen for ring in content.values() if isinstance(ring, deque)}
+    if len(lengths) > 1:
+        raise StoreRefused(
+            f"kind {kind.name!r}: its deques have different lengths {sorted(map(str, lengths))}",
+            remedy="give all rings of one store the same maxlen",
+        )
+    return WindowStore(kind, content, lengths.pop() if lengths else None)

@@ -1,0 +1,204 @@
+"""The topic as the write side needs it: made, verified, and asked how far a source has come."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+
+from schemas import envelope
+from schemas.errors import FerryError
+from schemas.lane import CONTROL_PARTITION
+from schemas.position import control_topic, kafka_topic
+from schemas.settings import Settings
+
+_EXISTS = 36
+_BATCH_OVERHEAD_BYTES = 512
+"""What Kafka's batch and record headers add around one event at most, key and header included."""
+_LOOK_BACK = 2_000
+"""Records read back at first to find a source's last event; doubled until one is found."""
+
+
+class BrokerUnreachable(FerryError):
+    """No broker answered within the deadline."""
+
+
+class TopicUnsafe(FerryError):
+    """The topic would lose events: it may not be the truth with these settings."""
+
+
+class TopicHead(NamedTuple):
+    """The newest event of a lane that the topic holds: its number and SHA-256 in hex."""
+
+    seq: int
+    digest: str
+
+
+async def ensure_topics(settings: Settings, generation: int) -> int:
+    """Make the topic and its control topic where they are missing; return the partition count.
+
+    Raises: TopicUnsafe where a setting of an existing topic could lose or refuse events,
+            BrokerUnreachable after `kafka.timeout_ms`.
+    """
+    data, control = kafka_topic(settings.topic, generation), control_topic(settings.topic)
+    kafka = settings.kafka
+    keep = {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(kafka.max_event_bytes + _BATCH_OVERHEAD_BYTES),
+    }
+    async with _admin(settings) as admin:
+        await admin.create_topics(
+            [
+                NewTopic(data, kafka.partitions, kafka.replication, topic_configs=keep),
+                NewTopic(control, 1, kafka.replication, topic_configs=keep),
+            ]
+        )
+        described = {d["topic"]: d for d in await admin.describe_topics([data, control])}
+        for name in (data, control):
+            if described[name]["error_code"]:
+                raise TopicUnsafe(
+                    f"the topic cannot be made or read (Kafka error {described[name]['error_code']})",
+                    where=f"topic {name} at {kafka.bootstrap}",
+                    remedy="make it by hand with infinite retention, or allow this user to create it",
+                )
+            _verify(name, await _configs(admin, name), kafka.max_event_bytes)
+    if len(described[control]["partitions"]) != 1:
+        raise TopicUnsafe(
+            "the control topic must have one partition: decisions have one order",
+            where=f"topic {control}",
+            remedy="choose another `topic` name, or recreate the control topic with one partition",
+        )
+    return len(described[data]["partitions"])
+
+
+def _verify(name: str, configs: dict[str, str], max_event_bytes: int) -> None:
+    wanted = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    for setting, value in wanted.items():
+        if configs.get(setting) != value:
+            raise TopicUnsafe(
+                f"{setting} is {configs.get(setting)}: Kafka would delete events while the topic "
+                "is the truth",
+                where=f"topic {name}",
+                remedy=f"kafka-configs --alter --entity-type topics --entity-name {name} "
+                f"--add-config {setting}={value}",
+            )
+    room = int(configs.get("max.message.bytes", "0"))
+    if room < max_event_bytes + _BATCH_OVERHEAD_BYTES:
+        raise TopicUnsafe(
+            f"max.message.bytes is {room}: an event of `kafka.max_event_bytes` "
+            f"({max_event_bytes}) would be refused after it was acknowledged",
+            where=f"topic {name}",
+            remedy=f"lower `kafka.max_event_bytes` to {room - _BATCH_OVERHEAD_BYTES} or raise the "
+            "topic's limit",
+        )
+
+
+async def _configs(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}
+
+
+@asynccontextmanager
+async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
+    timeout_ms = settings.kafka.timeout_ms
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka.bootstrap, request_timeout_ms=timeout_ms
+    )
+    try:
+        # A deadline on the whole: a silent port would otherwise hold the app's start for ever.
+        async with asyncio.timeout(timeout_ms / 1000):
+            await admin.start()
+            yield admin
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise unreachable(settings, error) from error
+    finally:
+        await _quietly(admin.close(), timeout_ms)
+
+
+async def heads_of(settings: Settings, source: str, generation: int) -> dict[int, TopicHead]:
+    """Return how far a source has come in the topic: lane partition → its newest event there.
+
+    Reads back from the end of each partition until an event of the source is found. The control
+    topic's lane is under CONTROL_PARTITION.
+    """
+    timeout_ms = settings.kafka.timeout_ms
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap,
+        auto_offset_reset="none",
+        enable_auto_commit=False,
+        request_timeout_ms=timeout_ms,
+        max_partition_fetch_bytes=settings.projector.fetch_bytes,
+    )
+    data, control = kafka_topic(settings.topic, generation), control_topic(settings.topic)
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            await consumer.start()
+        partitions = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+        places = [TopicPartition(data, p) for p in partitions.partitions_for_topic(data) or ()]
+        places.append(TopicPartition(control, 0))
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        found: dict[int, TopicHead] = {}
+        for place in places:
+            head = await _look_back(consumer, place, ends[place], source, timeout_ms)
+            if head is not None:
+                found[CONTROL_PARTITION if place.topic == control else place.partition] = head
+        return found
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise unreachable(settings, error) from error
+    finally:
+        await _quietly(consumer.stop(), timeout_ms)
+
+
+async def _look_back(
+    consumer: AIOKafkaConsumer, place: TopicPartition, end: int, source: str, timeout_ms: int
+) -> TopicHead | None:
+    consumer.pause(*consumer.assignment())
+    consumer.resume(place)
+    reach, upper = _LOOK_BACK, end
+    while upper > 0:
+        lower = max(0, end - reach)
+        newest: TopicHead | None = None
+        consumer.seek(place, lower)
+        next_offset = lower
+        while next_offset < upper:
+            batch: dict[Any, Any] = await consumer.getmany(place, timeout_ms=timeout_ms)
+            records = batch.get(place, [])
+            if not records:
+                raise TimeoutError(f"no records of {place.topic}/{place.partition}")
+            for record in records:
+                event = envelope.decode(record.value)
+                # Resends may stand behind newer events, so the highest number wins.
+                if event.source == source and (newest is None or int(event.seq) > newest.seq):
+                    newest = TopicHead(int(event.seq), envelope.digest(record.value))
+            next_offset = records[-1].offset + 1
+        if newest is not None:
+            return newest
+        upper, reach = lower, reach * 2
+    return None
+
+
+def unreachable(settings: Settings, error: BaseException) -> BrokerUnreachable:
+    """Return the error for a broker that did not answer, with its cause in words."""
+    if isinstance(error, BrokerUnreachable):
+        return error
+    cause = str(error) or type(error).__name__
+    return BrokerUnreachable(
+        f"Kafka did not answer within {settings.kafka.timeout_ms} ms: {cause}",
+        where=settings.kafka.bootstrap or "`kafka.bootstrap` is empty",
+        remedy="start it (`memferry stack up` for the embedded one) or correct `kafka.bootstrap`",
+    )
+
+
+async def _quietly(closing: Any, timeout_ms: int) -> None:
+    """Close a client that may hang while brokers are down; the process goes on either way."""
+    try:
+        await asyncio.wait_for(closing, timeout_ms / 1000)
+    except (KafkaError, TimeoutError, OSError):
+        return

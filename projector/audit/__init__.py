@@ -1,0 +1,1 @@
+"""Proof that memory, the log and the tables agree, at one position."""

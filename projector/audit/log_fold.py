@@ -1,0 +1,120 @@
+"""The first witness: the log alone, folded by the kinds' `evolve`, with no handler and no table."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from projector.lanes import LaneBook
+from projector.log import Log
+from schemas.control import CONTROL_PREFIX, BarrierPlaced, decode_control
+from schemas.digest import row_digest
+from schemas.domain import Domain, Kind
+from schemas.errors import FerryError
+from schemas.tables import key_text
+
+_FETCH = 10_000
+_WAIT_MS = 200
+
+
+class RowWitness(NamedTuple):
+    """What one witness says of one row."""
+
+    source: str
+    stream: str
+    digest: int
+
+
+Rows = dict[str, dict[str, RowWitness]]
+"""table → key as text → witness, rows of a stream in the order of the log."""
+
+
+class FoldFailed(FerryError):
+    """The log cannot be folded: an event does not follow from the ones before it."""
+
+
+class LogFold:
+    """The state that the log gives, partition by partition, from its beginning."""
+
+    def __init__(self, domain: Domain, generation: int, sources: set[str]) -> None:
+        self._domain = domain
+        self._lanes = LaneBook(generation, {}, sources)
+        self._decoders = {
+            name: (
+                kind,
+                msgspec.json.Decoder(event).decode,
+                kind.key_getter(),
+                kind.stream_getter(),
+            )
+            for name, (kind, event) in domain.by_type.items()
+        }
+        self._entities: dict[int, dict[tuple[str, Hashable], tuple[Kind, str, str, Any]]] = {}
+        self.offsets: dict[int, int] = {}
+        self.events = 0
+        self.on_barrier: Callable[[str, int], None] = lambda barrier, partition: None
+
+    @property
+    def duplicates(self) -> int:
+        """Records that were in the log a second time."""
+        return self._lanes.duplicates
+
+    async def read(self, log: Log, partitions: Iterable[int], done: Callable[[int], bool]) -> None:
+        """Fold partitions onwards, each until `done(partition)` says so, asked before every record.
+
+        Raises: LaneBroken, RecordRefused, FoldFailed, naming the place.
+        """
+        todo = {p for p in partitions if not done(p)}
+        await log.start_at({p: self.offsets.get(p, 0) for p in todo})
+        while todo:
+            for partition, records in (await log.fetch(_FETCH, _WAIT_MS)).items():
+                for record in records:
+                    if done(partition):
+                        break
+                    self._fold(record)
+                    self.offsets[partition] = record.offset + 1
+            for partition in [p for p in todo if done(p)]:
+                todo.discard(partition)
+                log.leave(partition)
+
+    async def read_to(self, log: Log, until: Mapping[int, int]) -> None:
+        """Fold each partition up to its offset in `until`, exclusive."""
+        await self.read(log, until, lambda p: self.offsets.get(p, 0) >= until[p])
+
+    def _fold(self, record: Any) -> None:
+        admitted = self._lanes.admit(record)
+        if admitted is None:
+            return
+        event, check = admitted
+        self.events += 1
+        if event.type.startswith(CONTROL_PREFIX):
+            control = decode_control(event.type, event.data)
+            if isinstance(control, BarrierPlaced):
+                self.on_barrier(control.barrier, record.partition)
+            return
+        where = f"lane {check.lane}, seq {event.seq}, partition {record.partition}, offset "
+        try:
+            kind, decode, key_of, stream_of = self._decoders[event.type]
+            decoded = decode(event.data)
+            entities = self._entities.setdefault(record.partition, {})
+            place = (kind.name, key_of(decoded))
+            present = entities.get(place)
+            entity = kind.evolve(present[3] if present else None, decoded)
+        except (KeyError, msgspec.MsgspecError, FerryError) as error:
+            raise FoldFailed(
+                f"the log does not fold: {getattr(error, 'what', None) or repr(error)}",
+                where=where + str(record.offset),
+                remedy="audit with the domain that wrote the log",
+            ) from error
+        if entity is None:
+            entities.pop(place, None)
+        else:
+            entities[place] = (kind, event.source, stream_of(decoded), entity)
+
+    def rows(self, partition: int) -> Rows:
+        """Return the rows that the tables must hold for a partition's streams, at this point."""
+        found: Rows = {name: {} for name in self._domain.tables}
+        for kind, source, stream, entity in self._entities.get(partition, {}).values():
+            for table, row in kind.rows(entity):
+                digest = row_digest(table.name, row)
+                found[table.name][key_text(table.key_of(row))] = RowWitness(source, stream, digest)
+        return found

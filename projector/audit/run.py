@@ -1,0 +1,168 @@
+"""One audit: memory, the fold of the log, and the tables, brought to one position and compared.
+
+Memory is compared with the fold at the barrier that the app placed, the tables with the fold at
+their checkpoint; the fold carries the one position to the other, so nothing has to stand still.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import psycopg
+
+from projector.audit.compare import Finding, compare_memory, compare_table
+from projector.audit.log_fold import LogFold
+from projector.audit.memory import MemoryRows, ask
+from projector.audit.table_scan import table_snapshot
+from projector.control_tables import connect, read_projection
+from projector.control_topic import read_control
+from projector.log import Log
+from projector.sql import query
+from schemas.domain import Domain
+from schemas.errors import FerryError
+from schemas.position import format_offsets, kafka_topic
+from schemas.settings import Settings
+
+
+class BarrierLate(FerryError):
+    """The barrier of an audit did not reach the log or the tables in time."""
+
+
+class AuditResult(msgspec.Struct):
+    """What the witnesses say; `equal` names every table."""
+
+    position: str
+    equal: dict[str, bool]
+    rows: dict[str, int]
+    memory_rows: dict[str, int]
+    events: int
+    duplicates_in_log: int
+    sources: list[str]
+    memory_compared: bool
+    findings: list[Finding]
+    seconds: float
+
+    @property
+    def all_equal(self) -> bool:
+        """Whether every table, and memory where it was asked, agrees with the log."""
+        return all(self.equal.values())
+
+
+async def audit(
+    settings: Settings, domain: Domain, *, with_memory: bool = True, timeout_s: float = 60.0
+) -> AuditResult:
+    """Compare the three witnesses; everything may go on meanwhile.
+
+    Raises: MemorySilent, BarrierLate, LaneBroken, FoldFailed and the errors of reaching Kafka or
+            PostgreSQL. Disagreement is no error: it is in the result's findings.
+    """
+    started = time.monotonic()
+    name = settings.projection or domain.name
+    conn = connect(settings, "audit")
+    try:
+        projection = read_projection(conn, name)
+        known = await read_control(conn, settings)
+        fold = LogFold(domain, projection.generation, known)
+        async with Log(settings, kafka_topic(settings.topic, projection.generation)) as log:
+            result = AuditResult("", {}, {}, {}, 0, 0, sorted(known), with_memory, [], 0.0)
+            active = [
+                source
+                for source, _, retired in conn.execute(query("sources_read"), (settings.topic,))
+                if retired is None
+            ]
+            if with_memory:
+                answers = await asyncio.to_thread(ask, conn, name, active, timeout_s)
+                if projection.state == "live":
+                    await _audit_memory(fold, log, domain, answers, result, timeout_s)
+                    await _wait_for_checkpoint(conn, name, fold.offsets, timeout_s)
+                    await _audit_tables(conn, name, fold, log, domain, result)
+                else:  # the tables stay at an older position: it comes first
+                    await _audit_tables(conn, name, fold, log, domain, result)
+                    await _audit_memory(fold, log, domain, answers, result, timeout_s)
+            else:
+                await _audit_tables(conn, name, fold, log, domain, result)
+        unequal = {finding.table for finding in result.findings}
+        result.equal = {table: table not in unequal for table in domain.tables}
+        result.events, result.duplicates_in_log = fold.events, fold.duplicates
+        result.seconds = time.monotonic() - started
+        return result
+    finally:
+        conn.close()
+
+
+async def _audit_memory(  # noqa: PLR0917
+    fold: LogFold,
+    log: Log,
+    domain: Domain,
+    answers: list[MemoryRows],
+    result: AuditResult,
+    timeout_s: float,
+) -> None:
+    by_barrier = {answer.barrier: answer for answer in answers}
+    todo = {(answer.barrier, p) for answer in answers for p in range(log.partitions)}
+    result.memory_rows = dict.fromkeys(domain.tables, 0)
+
+    def at_barrier(barrier: str, partition: int) -> None:
+        if (barrier, partition) not in todo:
+            return  # another audit's
+        todo.remove((barrier, partition))
+        answer, expected = by_barrier[barrier], fold.rows(partition)
+        for table in domain.tables.values():
+            found = answer.rows.get((partition, table.name), {})
+            result.memory_rows[table.name] += len(found)
+            result.findings += compare_memory(table, answer.source, expected, found)
+
+    fold.on_barrier = at_barrier
+    try:
+        async with asyncio.timeout(timeout_s):
+            await fold.read(
+                log, range(log.partitions), lambda p: all(left != p for _, left in todo)
+            )
+    except TimeoutError as error:
+        barrier, partition = next(iter(todo))
+        raise BarrierLate(
+            f"the barrier of source {by_barrier[barrier].source!r} is not in the log",
+            where=f"topic {log.topic}, partition {partition}",
+            remedy="is the relay running? `memferry status` shows where events wait",
+        ) from error
+
+
+async def _wait_for_checkpoint(
+    conn: psycopg.Connection[Any], name: str, offsets: dict[int, int], timeout_s: float
+) -> None:
+    deadline = time.monotonic() + timeout_s
+    conn.execute("LISTEN memferry_applied")
+    while True:
+        rows = conn.execute(query("checkpoint_read"), (name,)).fetchall()
+        behind = [row for row in rows if row[1] < offsets.get(row[0], 0)]
+        if not behind:
+            conn.execute("UNLISTEN memferry_applied")
+            return
+        if time.monotonic() > deadline:
+            partition, applied, stopped, *_ = behind[0]
+            raise BarrierLate(
+                f"the tables did not reach the audit's barrier: partition {partition} is at offset "
+                f"{applied}, the barrier at {offsets[partition]}"
+                + (f"; it stopped: {stopped.splitlines()[0]}" if stopped else ""),
+                where=f"projection {name}",
+                remedy="is the projector running? start `memferry project`",
+            )
+        await asyncio.to_thread(lambda: list(conn.notifies(timeout=0.2, stop_after=1)))
+
+
+async def _audit_tables(  # noqa: PLR0917
+    conn: psycopg.Connection[Any],
+    name: str,
+    fold: LogFold,
+    log: Log,
+    domain: Domain,
+    result: AuditResult,
+) -> None:
+    with table_snapshot(conn, name) as snapshot:
+        result.position = format_offsets(snapshot.offsets)
+        await fold.read_to(log, snapshot.offsets)
+        expected = [fold.rows(partition) for partition in snapshot.offsets]
+        for table in domain.tables.values():
+            result.rows[table.name] = sum(len(rows[table.name]) for rows in expected)
+            result.findings += compare_table(table, expected, snapshot.rows(table))

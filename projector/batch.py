@@ -1,0 +1,100 @@
+"""Records of a fetch, admitted, decoded and handled: what one transaction will apply."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from projector.lanes import LaneBook
+from schemas.control import CONTROL_PREFIX
+from schemas.domain import Domain
+from schemas.errors import FerryError
+from schemas.lane import LaneHead, LaneId
+from schemas.tables import Change
+
+
+class EventUnreadable(FerryError):
+    """The event's type is unknown here, or its data does not fit its type."""
+
+
+class Item(NamedTuple):
+    """One new event: its place, its lane's head with it, and what it does to the tables."""
+
+    partition: int
+    offset: int
+    lane: LaneId
+    head: LaneHead
+    changes: tuple[Change, ...]
+
+
+class Segment(NamedTuple):
+    """A stretch of one partition; `stopped` says why it goes no further, if it does not."""
+
+    partition: int
+    old_offset: int
+    new_offset: int
+    items: list[Item]
+    stopped: FerryError | None = None
+
+
+class Handler:
+    """A domain's handlers over records: pure but for the lanes, which it moves."""
+
+    def __init__(self, domain: Domain, lanes: LaneBook) -> None:
+        self._lanes = lanes
+        self._by_type = {
+            name: (msgspec.json.Decoder(event).decode, kind.project)
+            for name, (kind, event) in domain.by_type.items()
+        }
+
+    def segment(
+        self,
+        partition: int,
+        old_offset: int,
+        records: Sequence["ConsumerRecord[bytes, bytes]"],
+        until: int | None,
+    ) -> Segment:
+        """Handle a partition's next records, up to the offset `until`, exclusive.
+
+        A record that cannot be handled ends the segment before it, with the reason.
+        """
+        items: list[Item] = []
+        next_offset = old_offset
+        admit, by_type = self._lanes.admit, self._by_type
+        for record in records:
+            if until is not None and record.offset >= until:
+                break
+            try:
+                admitted = admit(record)
+                if admitted is not None:
+                    event, check = admitted
+                    handler = by_type.get(event.type)
+                    if handler is not None:
+                        decode, project = handler
+                        changes = project(decode(event.data))
+                    elif event.type.startswith(CONTROL_PREFIX):
+                        changes = ()
+                    else:
+                        raise EventUnreadable(f"no kind has an event of type {event.type!r}")
+                    items.append(Item(partition, record.offset, check.lane, check.head, changes))
+            except FerryError as error:
+                return Segment(partition, old_offset, next_offset, items, _placed(error, record))
+            except msgspec.MsgspecError as error:
+                reason = EventUnreadable(f"an event's data does not fit its type: {error}")
+                return Segment(partition, old_offset, next_offset, items, _placed(reason, record))
+            next_offset = record.offset + 1
+        return Segment(partition, old_offset, next_offset, items)
+
+
+def _placed(error: FerryError, record: "ConsumerRecord[bytes, bytes]") -> FerryError:
+    if not error.where:
+        error.where = f"partition {record.partition}, offset {record.offset}"
+    if not error.remedy:
+        error.remedy = "run the projector with the domain that wrote this event (`domain`)"
+    return error
+
+
+def newest_heads(items: Iterable[Item]) -> dict[LaneId, LaneHead]:
+    """Return for each lane the head behind its last item."""
+    return {item.lane: item.head for item in items}

@@ -1,0 +1,126 @@
+"""The projection's place in PostgreSQL: control tables, schema, tables, checkpoints, state."""
+
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from projector.sql import query
+from schemas.domain import Domain
+from schemas.errors import FerryError
+from schemas.position import FIRST_GENERATION
+from schemas.settings import Settings
+from schemas.sql import statement
+
+State = Literal["live", "rebuilding", "held"]
+FORMAT = 1
+
+
+class DatabaseUnreachable(FerryError):
+    """PostgreSQL did not let us in."""
+
+
+class ProjectionMismatch(FerryError):
+    """The projection in the database belongs to another topic, generation or partition count."""
+
+
+class FormatMismatch(FerryError):
+    """The control tables were written by another version of memferry."""
+
+
+class Projection(NamedTuple):
+    """A projection as the database knows it."""
+
+    name: str
+    topic: str
+    generation: int
+    partitions: int
+    state: State
+    reason: str
+
+
+def connect(settings: Settings, role: str) -> psycopg.Connection[Any]:
+    """Return a connection with autocommit on; raises DatabaseUnreachable."""
+    try:
+        return psycopg.connect(
+            settings.postgres.dsn,
+            autocommit=True,
+            connect_timeout=settings.postgres.connect_timeout_s,
+            application_name=f"memferry {role}",
+        )
+    except psycopg.Error as error:
+        info = psycopg.conninfo.conninfo_to_dict(settings.postgres.dsn)
+        place = f"{info.get('host', 'default host')}:{info.get('port', 'default port')}"
+        raise DatabaseUnreachable(
+            f"PostgreSQL cannot be reached: {str(error).strip()}",
+            where=f"{place}, database {info.get('dbname', 'default')}",
+            remedy="start it (`memferry stack up` for the embedded one) or correct `postgres.dsn`",
+        ) from error
+
+
+def establish(
+    conn: psycopg.Connection[Any], settings: Settings, domain: Domain, partitions: int
+) -> Projection:
+    """Make the control tables and the projection where they are missing; return the projection.
+
+    Raises: ProjectionMismatch, FormatMismatch.
+    """
+    name = settings.projection or domain.name
+    with conn.transaction():
+        conn.execute(query("establish_lock"))
+        conn.execute(sql.SQL(statement("control_tables")))
+        (version,) = conn.execute("SELECT version FROM memferry.format").fetchone() or (0,)
+        if version != FORMAT:
+            raise FormatMismatch(
+                f"the control tables have format {version}, this memferry writes {FORMAT}",
+                where="schema memferry",
+                remedy="run the memferry that wrote them",
+            )
+        made = conn.execute(
+            query("projection_create"),
+            {
+                "name": name,
+                "topic": settings.topic,
+                "generation": FIRST_GENERATION,
+                "partitions": partitions,
+            },
+        ).fetchone()
+        if made:
+            schema = sql.Identifier(name)
+            conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
+            conn.execute(sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(schema))
+            conn.execute(domain.ddl)  # the domain's own, trusted
+            conn.execute(query("checkpoints_create"), {"name": name, "partitions": partitions})
+    projection = read_projection(conn, name)
+    if (projection.topic, projection.partitions) != (settings.topic, partitions):
+        raise ProjectionMismatch(
+            f"projection {name!r} is of topic {projection.topic!r} with {projection.partitions} "
+            f"partitions, the settings and Kafka say {settings.topic!r} with {partitions}",
+            where=f"memferry.projection, name {name}",
+            remedy="set `topic` back, or give the new projection a name of its own (`projection`)",
+        )
+    return projection
+
+
+def read_projection(conn: psycopg.Connection[Any], name: str) -> Projection:
+    """Return a projection; raises ProjectionMissing."""
+    try:
+        row = conn.execute(query("projection_read"), (name,)).fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    if row is None:
+        raise ProjectionMissing(
+            f"there is no projection {name!r} in the database",
+            where="memferry.projection",
+            remedy="start `memferry project` once, or correct `projection` or `postgres.dsn`",
+        )
+    return Projection(*row)
+
+
+class ProjectionMissing(FerryError):
+    """The database knows no such projection."""
+
+
+def set_state(conn: psycopg.Connection[Any], name: str, state: State, reason: str) -> None:
+    """Say what may be done with the projection's tables, in the caller's transaction."""
+    conn.execute(query("projection_state"), {"name": name, "state": state, "reason": reason})

@@ -1,0 +1,3 @@
+INSERT INTO {table} ({columns})
+SELECT {columns} FROM {stage} WHERE memferry_op = 1
+ON CONFLICT ({key}) DO UPDATE SET {assignments}

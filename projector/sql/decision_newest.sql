@@ -1,0 +1,1 @@
+SELECT seq, event FROM memferry.decision WHERE topic = %s ORDER BY seq DESC LIMIT 1

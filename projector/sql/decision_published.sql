@@ -1,0 +1,1 @@
+UPDATE memferry.decision SET published = true WHERE topic = %s AND seq <= %s

@@ -1,0 +1,1 @@
+DELETE FROM memferry.lane WHERE projection = %s

@@ -1,0 +1,1 @@
+DELETE FROM memferry.memory_request WHERE id = %s

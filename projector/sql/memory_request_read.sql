@@ -1,0 +1,1 @@
+SELECT state, detail FROM memferry.memory_request WHERE id = %s

@@ -1,0 +1,1 @@
+SELECT partition, table_name, key, digest FROM memferry.memory_row WHERE request = %s

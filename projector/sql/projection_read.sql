@@ -1,0 +1,1 @@
+SELECT name, topic, generation, partitions, state, reason FROM memferry.projection WHERE name = %s

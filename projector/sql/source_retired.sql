@@ -1,0 +1,1 @@
+UPDATE memferry.source SET retired_at = %(at)s WHERE name = %(source)s

@@ -1,0 +1,1 @@
+COPY {stage} ({columns}, memferry_op, memferry_mask) FROM STDIN

@@ -1,0 +1,1 @@
+SELECT id, chain FROM memferry.trail ORDER BY id DESC LIMIT 1

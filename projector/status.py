@@ -1,0 +1,77 @@
+"""Where everything stands: projection, partitions, lag, sources, savepoints."""
+
+import datetime
+from typing import Any
+
+import msgspec
+
+from projector.control_tables import connect, read_projection
+from projector.log import Log
+from projector.replay.savepoints import Savepoint, list_all
+from projector.sql import query
+from projector.trail import first_broken
+from schemas.domain import Domain
+from schemas.position import kafka_topic
+from schemas.settings import Settings
+
+
+class PartitionStatus(msgspec.Struct):
+    """One partition of a projection; offsets are Kafka's, `next_offset` the first not applied."""
+
+    partition: int
+    next_offset: int
+    end_offset: int
+    lag: int
+    stopped: str
+    holder: str
+    updated_at: datetime.datetime
+
+
+class SourceStatus(msgspec.Struct):
+    """One registered source."""
+
+    name: str
+    snapshot_at: datetime.datetime | None
+    retired_at: datetime.datetime | None
+
+
+class Status(msgspec.Struct):
+    """Everything `memferry status` shows."""
+
+    projection: str
+    state: str
+    reason: str
+    partitions: list[PartitionStatus]
+    sources: list[SourceStatus]
+    savepoints: list[Savepoint]
+    trail_intact: bool
+
+
+async def read_status(settings: Settings, domain: Domain) -> Status:
+    """Return the present status; raises where Kafka or PostgreSQL cannot be reached."""
+    name = settings.projection or domain.name
+    conn = connect(settings, "status")
+    try:
+        projection = read_projection(conn, name)
+        async with Log(settings, kafka_topic(projection.topic, projection.generation)) as log:
+            bounds = await log.bounds()
+        rows: list[Any] = conn.execute(query("checkpoint_read"), (name,)).fetchall()
+        return Status(
+            name,
+            projection.state,
+            projection.reason,
+            [
+                PartitionStatus(
+                    p, offset, bounds[p][1], max(0, bounds[p][1] - offset), stopped, holder, at
+                )
+                for p, offset, stopped, holder, at, _ in rows
+            ],
+            [
+                SourceStatus(*row)
+                for row in conn.execute(query("sources_read"), (settings.topic,)).fetchall()
+            ],
+            list_all(conn, name),
+            first_broken(conn) is None,
+        )
+    finally:
+        conn.close()

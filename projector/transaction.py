@@ -1,0 +1,106 @@
+"""Rows, lanes and checkpoint in one transaction; one bad event is found by halving."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from projector.apply import Applier
+from projector.batch import Item, Segment, newest_heads
+from projector.checkpoint import Claim, advance
+from projector.fold import ChangeRefused, Fold
+from schemas.domain import Domain
+from schemas.errors import FerryError
+
+_RETRIES = 5
+
+
+class EventRefused(FerryError):
+    """The tables do not take what an event does to them; its partition stops before it."""
+
+
+class Transactions:
+    """Applies segments, moving the claim's offsets and lanes with what is committed."""
+
+    def __init__(
+        self, conn: psycopg.Connection[Any], applier: Applier, domain: Domain, claim: Claim
+    ) -> None:
+        self._conn = conn
+        self._applier = applier
+        self._domain = domain
+        self._claim = claim
+
+    def apply(self, segments: Sequence[Segment]) -> list[tuple[Segment, FerryError]]:
+        """Commit what can be committed; return the segments that stopped, each with its reason.
+
+        Raises: Fenced, or psycopg.OperationalError where the outcome is unknown.
+        """
+        try:
+            self._commit(segments)
+        except (ChangeRefused, psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(segments) > 1:
+                return [stop for segment in segments for stop in self.apply([segment])]
+            return self._halve(segments[0], error)
+        return [(segment, segment.stopped) for segment in segments if segment.stopped]
+
+    def _halve(
+        self, segment: Segment, error: ChangeRefused | psycopg.Error
+    ) -> list[tuple[Segment, FerryError]]:
+        items = segment.items
+        if len(items) == 1:
+            # What stands before the bad event (duplicates, say) is still done with.
+            before = segment._replace(new_offset=items[0].offset, items=[])
+            self._commit([before])
+            return [(segment, _refused(items[0], error))]
+        middle = len(items) // 2
+        cut = items[middle].offset
+        first = segment._replace(new_offset=cut, items=items[:middle], stopped=None)
+        stopped = self.apply([first])
+        if stopped:
+            return stopped
+        return self.apply([segment._replace(old_offset=cut, items=items[middle:])])
+
+    def _commit(self, segments: Sequence[Segment]) -> None:
+        fold = Fold(self._domain.tables.values())
+        for segment in segments:
+            for item in segment.items:
+                for change in item.changes:
+                    fold.add(change)
+        offsets = {
+            s.partition: (s.old_offset, s.new_offset)
+            for s in segments
+            if s.new_offset > s.old_offset
+        }
+        if not offsets:
+            return
+        heads = newest_heads(item for segment in segments for item in segment.items)
+        for attempt in range(_RETRIES):
+            try:
+                with self._conn.transaction():
+                    # The claim is tested first: a zombie fails before it touches a table.
+                    advance(self._conn, self._claim, offsets, heads.items())
+                    self._applier.apply(fold)
+                break
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if attempt == _RETRIES - 1:
+                    raise
+        for partition, (_, new) in offsets.items():
+            self._claim.offsets[partition] = new
+        self._claim.lanes.update(heads)
+
+
+def _refused(item: Item, error: ChangeRefused | psycopg.Error) -> EventRefused:
+    what = str(error).strip().splitlines()[0]
+    table = error.where if isinstance(error, ChangeRefused) else _table_of(error)
+    return EventRefused(
+        f"event {item.head.seq} cannot be applied: {what}",
+        where=f"{table}; lane {item.lane}, seq {item.head.seq}, partition {item.partition}, "
+        f"offset {item.offset}",
+        remedy="correct the handler or the table and start the projector again; nothing behind "
+        "this event in its partition is applied",
+    )
+
+
+def _table_of(error: psycopg.Error) -> str:
+    detail = error.diag.message_detail or ""
+    return f"table {error.diag.table_name or 'unknown'}{f' ({detail})' if detail else ''}"

@@ -1,0 +1,122 @@
+-- PostgreSQL decides: what projections have applied, who may apply, what operators did.
+-- Everything here but the trail is rebuilt from the log and the control topic.
+CREATE SCHEMA IF NOT EXISTS memferry;
+
+CREATE TABLE IF NOT EXISTS memferry.format (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version integer NOT NULL
+);
+INSERT INTO memferry.format (version) VALUES (1) ON CONFLICT DO NOTHING;
+
+CREATE TABLE IF NOT EXISTS memferry.projection (
+    name text PRIMARY KEY,
+    schema_name text NOT NULL,
+    topic text NOT NULL,
+    generation integer NOT NULL,
+    partitions integer NOT NULL CHECK (partitions > 0),
+    state text NOT NULL CHECK (state IN ('live', 'rebuilding', 'held')),
+    reason text NOT NULL DEFAULT '',
+    since timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN memferry.projection.state IS
+    'live: a projector may apply; rebuilding: a replay is under way; held: stays at its position';
+
+CREATE TABLE IF NOT EXISTS memferry.checkpoint (
+    projection text NOT NULL REFERENCES memferry.projection ON DELETE CASCADE,
+    partition integer NOT NULL,
+    term bigint NOT NULL,
+    next_offset bigint NOT NULL CHECK (next_offset >= 0),
+    holder text NOT NULL DEFAULT '',
+    stopped text NOT NULL DEFAULT '',
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, partition)
+) WITH (fillfactor = 50);
+COMMENT ON COLUMN memferry.checkpoint.term IS
+    'rises at every claim and replay: whoever holds a lower one cannot commit';
+COMMENT ON COLUMN memferry.checkpoint.next_offset IS 'Kafka offset, the first one not applied';
+COMMENT ON COLUMN memferry.checkpoint.stopped IS 'why this partition goes no further; empty: it runs';
+
+CREATE TABLE IF NOT EXISTS memferry.lane (
+    projection text NOT NULL,
+    source text NOT NULL,
+    generation integer NOT NULL,
+    partition integer NOT NULL,
+    seq bigint NOT NULL CHECK (seq > 0),
+    digest text NOT NULL CHECK (length(digest) = 64),
+    epoch bigint NOT NULL,
+    PRIMARY KEY (projection, source, generation, partition)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE memferry.lane IS 'the last applied event of each lane, committed with its rows';
+
+CREATE TABLE IF NOT EXISTS memferry.source (
+    name text PRIMARY KEY,
+    topic text NOT NULL,
+    generation integer NOT NULL,
+    partitions integer NOT NULL,
+    opened_at timestamptz NOT NULL,
+    snapshot_at timestamptz,
+    retired_at timestamptz
+);
+
+CREATE TABLE IF NOT EXISTS memferry.control_checkpoint (
+    topic text PRIMARY KEY,
+    next_offset bigint NOT NULL
+);
+CREATE TABLE IF NOT EXISTS memferry.control_lane (
+    topic text NOT NULL,
+    source text NOT NULL,
+    seq bigint NOT NULL,
+    digest text NOT NULL,
+    epoch bigint NOT NULL,
+    PRIMARY KEY (topic, source)
+);
+COMMENT ON TABLE memferry.control_lane IS 'how far the control topic was read into these tables';
+
+CREATE TABLE IF NOT EXISTS memferry.decision (
+    topic text NOT NULL,
+    seq bigint NOT NULL,
+    event bytea NOT NULL,
+    published boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (topic, seq)
+);
+COMMENT ON TABLE memferry.decision IS
+    'control outbox: decisions in commit order, published to the control topic';
+
+CREATE TABLE IF NOT EXISTS memferry.savepoint (
+    name text PRIMARY KEY,
+    projection text NOT NULL,
+    generation integer NOT NULL,
+    offsets jsonb NOT NULL,
+    taken_at timestamptz NOT NULL,
+    taken_by text NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS memferry.trail (
+    id bigint PRIMARY KEY,
+    at timestamptz NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    before jsonb NOT NULL,
+    after jsonb NOT NULL,
+    chain text NOT NULL
+);
+COMMENT ON TABLE memferry.trail IS
+    'every operator action; chain is the SHA-256 of the row before it, joined with this one';
+
+CREATE TABLE IF NOT EXISTS memferry.memory_request (
+    id uuid PRIMARY KEY,
+    projection text NOT NULL,
+    source text NOT NULL,
+    state text NOT NULL CHECK (state IN ('asked', 'answered', 'failed')),
+    detail text NOT NULL DEFAULT '',
+    asked_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS memferry.memory_row (
+    request uuid NOT NULL REFERENCES memferry.memory_request ON DELETE CASCADE,
+    partition integer NOT NULL,
+    table_name text NOT NULL,
+    key text NOT NULL,
+    digest bytea NOT NULL
+);
+COMMENT ON TABLE memferry.memory_row IS
+    'a running app''s answer to an audit: what it held in memory when it placed the barrier';

@@ -1,0 +1,2 @@
+SELECT partition, seq FROM memferry.lane
+WHERE projection = %s AND source = %s AND generation = %s

@@ -1,0 +1,1 @@
+UPDATE memferry.memory_request SET state = 'answered' WHERE id = %s

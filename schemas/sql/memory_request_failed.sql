@@ -1,0 +1,1 @@
+UPDATE memferry.memory_request SET state = 'failed', detail = %s WHERE id = %s

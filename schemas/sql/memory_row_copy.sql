@@ -1,0 +1,1 @@
+COPY memferry.memory_row (request, partition, table_name, key, digest) FROM STDIN

@@ -1,0 +1,1 @@
+"""Domains that none of memferry's code knows."""
