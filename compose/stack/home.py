@@ -25,7 +25,8 @@ def make(directory: Path) -> Path:
     try:
         if not directory.is_dir():
             make(directory.parent)
-            directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
+            directory.mkdir(exist_ok=True)
+            directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
     except OSError as error:
         raise DirectoryUnusable(directory, error.strerror or str(error)) from error
     return directory

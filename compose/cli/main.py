@@ -1,0 +1,66 @@
+"""The command tree, and what a command's end means: 0 clean, 1 findings, 2 error, 130 interrupted."""
+
+import logging
+import os
+import sys
+from importlib.metadata import version
+
+import structlog
+from cyclopts import App, CycloptsError
+
+from compose.cli import audit, demo, project, relay, replay, savepoint, stack, status
+from compose.cli.output import print_error
+from schemas.errors import FerryError
+
+app = App(
+    name="memferry",
+    help="Carries a live app's memory into PostgreSQL through an event log, and back.",
+    version=lambda: version("memferry"),
+    version_flags=["--version"],
+)
+app.command(demo.demo)
+app.command(stack.app)
+app.command(relay.relay)
+app.command(project.project)
+app.command(replay.replay)
+app.command(savepoint.app)
+app.command(audit.audit)
+app.command(status.status)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    _configure_logs()
+    try:
+        result = app(exit_on_error=False, print_error=True)
+    except CycloptsError:
+        code = 2
+    except FerryError as error:
+        print_error(error)
+        code = 2
+    except KeyboardInterrupt:
+        code = 130
+    else:
+        code = result if isinstance(result, int) else 0
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _configure_logs() -> None:
+    """One line an event on standard error; aiokafka only when something is wrong."""
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+        ],
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(
+        level=os.environ.get("MEMFERRY_LOG", "INFO").upper(), handlers=[handler], force=True
+    )
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

@@ -1,0 +1,2 @@
+-- A statement of its own: a database cannot be created inside a transaction.
+CREATE DATABASE memferry OWNER memferry;

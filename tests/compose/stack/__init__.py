@@ -1,0 +1,1 @@
+"""Tests of the embedded stack: real servers, real jars, real crashes."""
