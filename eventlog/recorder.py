@@ -43,12 +43,15 @@ class Capability(FerryError):
 class _Entry:
     """What `record` needs to know of one event type, looked up once."""
 
-    __slots__ = ("encode", "evolve", "key", "kind", "store", "stream", "type_name")
+    __slots__ = ("encode", "evolve", "head", "key", "kind", "store", "stream", "type_name")
 
-    def __init__(self, kind: Kind, event: type[msgspec.Struct], type_name: str) -> None:
+    def __init__(
+        self, source: str, kind: Kind, event: type[msgspec.Struct], type_name: str
+    ) -> None:
         self.kind = kind
         self.type_name = type_name
         self.encode = Validator(event).encode
+        self.head = envelope.HeadWriter(source, type_name).head
         self.evolve: Callable[[Any, Any], Any] = kind.evolve
         self.key: Callable[[Any], Hashable] = kind.key_getter()
         self.stream: Callable[[Any], str] = kind.stream_getter()
@@ -78,7 +81,14 @@ class Recorder:
         self.lock = threading.RLock()
         self._outbox = outbox
         self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt)
-        self._entries = {e: _Entry(domain.kind_of[e], e, n) for e, n in domain.type_of.items()}
+        self._entries = {
+            event: _Entry(self.source, domain.kind_of[event], event, name)
+            for event, name in domain.type_of.items()
+        }
+        self._control_heads = {
+            event: envelope.HeadWriter(self.source, name).head
+            for event, name in CONTROL_TYPE_OF.items()
+        }
         self._stores: dict[str, Store] = {}
         self._known: set[str] = set()
         self._partitions = outbox.identity.partitions
@@ -139,7 +149,7 @@ class Recorder:
                 self._first_mutation(entry, store, stream)
             key = entry.key(event)
             entity = entry.evolve(store.get(key), event)
-            receipt = self._receipt(entry.type_name, stream, data, context)
+            receipt = self._receipt(entry, stream, data, context)
             self._commit.put((receipt,))
             store.put(key, entity)
             self._recorded += 1
@@ -167,7 +177,7 @@ class Recorder:
                 place = (entry.kind.name, key)
                 present = changed[place][1] if place in changed else store.get(key)
                 changed[place] = (store, entry.evolve(present, event))
-                receipts.append(self._receipt(entry.type_name, stream, data, context))
+                receipts.append(self._receipt(entry, stream, data, context))
             self._commit.put(receipts)
             for (_, key), (store, entity) in changed.items():
                 store.put(key, entity)
@@ -230,15 +240,15 @@ class Recorder:
             raise error
 
     def _receipt(
-        self, type_name: str, stream: str, data: bytes, context: envelope.Context | None
+        self, entry: _Entry, stream: str, data: bytes, context: envelope.Context | None
     ) -> Receipt:
         event_id = self._new_id()
-        head = envelope.head(self.source, type_name, stream, event_id, time.time_ns(), context)
+        head = entry.head(stream, event_id, time.time_ns(), context)
         size = len(head) + len(data)
         if size > self._room:
             raise EventTooLarge(
                 f"the event takes {size} bytes, the topic allows {self._room}",
-                where=f"stream {stream}, type {type_name}",
+                where=f"stream {stream}, type {entry.type_name}",
                 remedy="split the entity into smaller ones, or raise `kafka.max_event_bytes` and "
                 "the topic's max.message.bytes",
             )
@@ -248,9 +258,7 @@ class Recorder:
     def _control_receipt(self, event: ControlEvent, partition: int) -> Receipt:
         stream = f"memferry/{self.source}"
         event_id = self._new_id()
-        head = envelope.head(
-            self.source, CONTROL_TYPE_OF[type(event)], stream, event_id, time.time_ns()
-        )
+        head = self._control_heads[type(event)](stream, event_id, time.time_ns())
         return Receipt(self, event_id, partition, stream, head, msgspec.json.encode(event))
 
     def _first_mutation(self, entry: _Entry, store: Store, stream: str) -> None:
@@ -265,7 +273,7 @@ class Recorder:
         for entity in entities:
             event = kind.snapshot(entity)
             entry = self._entries[type(event)]
-            receipts.append(self._receipt(entry.type_name, stream, entry.encode(event), None))
+            receipts.append(self._receipt(entry, stream, entry.encode(event), None))
         if receipts:
             self._commit.put(receipts)
             self._recorded += len(receipts)

@@ -7,18 +7,19 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from projector.copy_text import copy_line
+from projector.copy_text import copy_rows
 from projector.fold import ChangeRefused, Fold, Op, TableFold
 from projector.sql import query
-from schemas.tables import Table
+from schemas.tables import Row, Table
 
-_CHUNK_CHARACTERS = 256 * 1024
+_CHUNK_ROWS = 1_000
 
 
 class _Statements:
     """The statements of one table, with its names filled in."""
 
     def __init__(self, schema: str, table: Table) -> None:
+        self.columns = table.columns
         stage = sql.Identifier(f"memferry_stage_{table.name}")
         live = sql.Identifier(schema, table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
@@ -60,6 +61,13 @@ class Applier:
         self._statements = {table.name: _Statements(schema, table) for table in tables}
         for statements in self._statements.values():
             conn.execute(statements.create)
+        self._documents = {
+            table: frozenset(
+                self._statements[table].columns.index(column)
+                for (column,) in conn.execute(query("document_columns"), (schema, table))
+            )
+            for table in self._statements
+        }
 
     def apply(self, fold: Fold) -> int:
         """Bring the tables to the fold's state; return how many rows were touched.
@@ -90,24 +98,19 @@ class Applier:
         counts: Counter[Op] = Counter()
         columns = fold.table.columns
         key_places = [columns.index(column) for column in fold.table.key]
+        documents = self._documents[fold.table.name]
+        rows: list[Row] = []
         # Sorted by key: every projector then takes its row locks in one order.
+        for key in sorted(fold.changes):
+            op, content = fold.changes[key]
+            counts[op] += 1
+            if op is Op.INSERT or op is Op.UPSERT:
+                rows.append((*content, op, 0))
+            else:
+                rows.append(_partial_row(columns, key_places, key, op, content or {}))
         with self._conn.cursor().copy(statements.copy) as copy:
-            lines: list[str] = []
-            length = 0
-            for key in sorted(fold.changes):
-                op, content = fold.changes[key]
-                counts[op] += 1
-                if op is Op.INSERT or op is Op.UPSERT:
-                    line = copy_line(content, op, 0)
-                else:
-                    line = _partial_line(columns, key_places, key, op, content or {})
-                lines.append(line)
-                length += len(line)
-                if length >= _CHUNK_CHARACTERS:
-                    copy.write("".join(lines))
-                    lines.clear()
-                    length = 0
-            copy.write("".join(lines))
+            for first in range(0, len(rows), _CHUNK_ROWS):
+                copy.write(copy_rows(rows[first : first + _CHUNK_ROWS], documents))
         return counts
 
     def _checked(
@@ -123,13 +126,13 @@ class Applier:
         return done
 
 
-def _partial_line(
+def _partial_row(
     columns: tuple[str, ...],
     key_places: list[int],
     key: tuple[Any, ...],
     op: Op,
     changes: dict[str, Any],
-) -> str:
+) -> Row:
     values: list[Any] = [None] * len(columns)
     for place, value in zip(key_places, key, strict=True):
         values[place] = value
@@ -138,4 +141,4 @@ def _partial_line(
         place = columns.index(column)
         values[place] = value
         mask |= 1 << place
-    return copy_line(tuple(values), op, mask)
+    return (*values, op, mask)

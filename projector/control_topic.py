@@ -54,7 +54,7 @@ async def read_control(conn: psycopg.Connection[Any], settings: Settings) -> set
             await log.start_at({0: offset})
             while offset < end:
                 for record in (await log.fetch(_FETCH, 500)).get(0, ()):
-                    _read_one(conn, topic, checks, record)
+                    _read_one(conn, settings.topic, checks, record)
                     offset = record.offset + 1
             conn.execute(query("control_advance"), (topic, offset))
             for source, check in checks.items():
@@ -71,7 +71,7 @@ def _lane(source: str) -> LaneId:
 
 
 def _read_one(
-    conn: psycopg.Connection[Any], topic: str, checks: dict[str, LaneCheck], record: Any
+    conn: psycopg.Connection[Any], base: str, checks: dict[str, LaneCheck], record: Any
 ) -> None:
     event = envelope.decode(record.value)
     check = checks.get(event.source)
@@ -82,18 +82,22 @@ def _read_one(
     if not check.admit(record.value, seq, event.epoch, event.chain, record.offset):
         return
     if event.source == DECISIONS_SOURCE:
-        conn.execute(query("decision_add"), (topic, seq, record.value, True))
-    _apply(conn, decode_control(event.type, event.data), event.time)
+        conn.execute(query("decision_add"), (control_topic(base), seq, record.value, True))
+    _apply(conn, base, decode_control(event.type, event.data), event.time)
 
 
-def _apply(conn: psycopg.Connection[Any], event: ControlEvent, at: str) -> None:
+def _apply(conn: psycopg.Connection[Any], topic: str, event: ControlEvent, at: str) -> None:
     match event:
         case SourceOpened():
             conn.execute(query("source_opened"), msgspec.structs.asdict(event) | {"at": at})
         case SnapshotCompleted():
-            conn.execute(query("source_snapshot"), {"source": event.source, "at": at})
+            conn.execute(
+                query("source_snapshot"), {"topic": topic, "source": event.source, "at": at}
+            )
         case SourceRetired():
-            conn.execute(query("source_retired"), {"source": event.source, "at": at})
+            conn.execute(
+                query("source_retired"), {"topic": topic, "source": event.source, "at": at}
+            )
         case SavepointTaken():
             _take_savepoint(conn, event, at)
 
@@ -125,13 +129,8 @@ def decide(conn: psycopg.Connection[Any], settings: Settings, event: SavepointTa
     newest = conn.execute(query("decision_newest"), (topic,)).fetchone()
     seq = newest[0] + 1 if newest else 1
     chain = envelope.digest(bytes(newest[1])) if newest else genesis(_lane(DECISIONS_SOURCE)).digest
-    head = envelope.head(
-        DECISIONS_SOURCE,
-        CONTROL_TYPE_OF[type(event)],
-        f"{DECISIONS_SOURCE}/{event.projection}",
-        new_id(),
-        time.time_ns(),
-    )
+    writer = envelope.HeadWriter(DECISIONS_SOURCE, CONTROL_TYPE_OF[type(event)])
+    head = writer.head(f"{DECISIONS_SOURCE}/{event.projection}", new_id(), time.time_ns())
     sealed = envelope.seal(head, msgspec.json.encode(event), seq, 1, chain)
     conn.execute(query("decision_add"), (topic, seq, sealed, False))
     return True

@@ -63,37 +63,45 @@ _second_text = b""
 
 def rfc3339_ns(time_ns: int) -> bytes:
     """Return a time in nanoseconds since 1970 as RFC 3339 UTC text with nine decimals."""
-    global _second, _second_text  # noqa: PLW0603  (one strftime a second, not one an event)
+    global _second, _second_text
     seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    if seconds != _second:
+    if seconds != _second:  # one strftime a second, not one an event
         text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
         _second_text, _second = text, seconds
     return b"%b.%09dZ" % (_second_text, nanoseconds)
 
 
-def head(  # noqa: PLR0917
-    source: str,
-    event_type: str,
-    subject: str,
-    event_id: str,
-    time_ns: int,
-    context: Context | None = None,
-) -> bytes:
-    """Encode what is known when the event is recorded; `seal` closes it."""
-    text = b'{"specversion":"1.0","id":"%b","source":%b,"type":%b,"subject":%b,"time":"%b"' % (
-        event_id.encode(),
-        _encode(source),
-        _encode(event_type),
-        _encode(subject),
-        rfc3339_ns(time_ns),
-    )
-    if context is None:
-        return text
-    named = (
-        (name, getattr(context, name))
-        for name in ("unit", "commandid", "causationid", "traceparent")
-    )
-    return text + b"".join(b',"%b":%b' % (n.encode(), _encode(v)) for n, v in named if v)
+class HeadWriter:
+    """Encodes what is known of an event when it is recorded; `seal` closes it.
+
+    One a source and event type, because both are encoded once.
+    """
+
+    __slots__ = ("_middle",)
+
+    def __init__(self, source: str, event_type: str) -> None:
+        self._middle = b'","source":%b,"type":%b,"subject":' % (
+            _encode(source),
+            _encode(event_type),
+        )
+
+    def head(
+        self, subject: str, event_id: str, time_ns: int, context: Context | None = None
+    ) -> bytes:
+        """Return the head of one event."""
+        text = b'{"specversion":"1.0","id":"%b%b%b,"time":"%b"' % (
+            event_id.encode(),
+            self._middle,
+            _encode(subject),
+            rfc3339_ns(time_ns),
+        )
+        if context is None:
+            return text
+        named = (
+            (name, getattr(context, name))
+            for name in ("unit", "commandid", "causationid", "traceparent")
+        )
+        return text + b"".join(b',"%b":%b' % (n.encode(), _encode(v)) for n, v in named if v)
 
 
 def seal(head_bytes: bytes, data: bytes, seq: int, epoch: int, chain: str) -> bytes:

@@ -1,1 +1,1 @@
-UPDATE memferry.source SET snapshot_at = coalesce(snapshot_at, %(at)s) WHERE name = %(source)s
+UPDATE memferry.source SET snapshot_at = coalesce(snapshot_at, %(at)s) WHERE topic = %(topic)s AND name = %(source)s

@@ -49,13 +49,14 @@ CREATE TABLE IF NOT EXISTS memferry.lane (
 COMMENT ON TABLE memferry.lane IS 'the last applied event of each lane, committed with its rows';
 
 CREATE TABLE IF NOT EXISTS memferry.source (
-    name text PRIMARY KEY,
     topic text NOT NULL,
+    name text NOT NULL,
     generation integer NOT NULL,
     partitions integer NOT NULL,
     opened_at timestamptz NOT NULL,
     snapshot_at timestamptz,
-    retired_at timestamptz
+    retired_at timestamptz,
+    PRIMARY KEY (topic, name)
 );
 
 CREATE TABLE IF NOT EXISTS memferry.control_checkpoint (
@@ -83,12 +84,13 @@ COMMENT ON TABLE memferry.decision IS
     'control outbox: decisions in commit order, published to the control topic';
 
 CREATE TABLE IF NOT EXISTS memferry.savepoint (
-    name text PRIMARY KEY,
     projection text NOT NULL,
+    name text NOT NULL,
     generation integer NOT NULL,
     offsets jsonb NOT NULL,
     taken_at timestamptz NOT NULL,
-    taken_by text NOT NULL
+    taken_by text NOT NULL,
+    PRIMARY KEY (projection, name)
 );
 
 CREATE TABLE IF NOT EXISTS memferry.trail (

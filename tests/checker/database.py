@@ -3,22 +3,20 @@
 import psycopg
 from psycopg import sql
 
+from tests.checker.comparison import Comparison
 from tests.checker.kinds import TABLES, Table
-from tests.checker.rows import ExpectedRows, RowCheck
+from tests.checker.rows import RowCheck
 from tests.checker.verdict import Finding
 
 ROWS_AT_ONCE = 5_000
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
-async def read_tables(
-    dsn: str, schema: str, expected: dict[str, ExpectedRows], findings: list[Finding]
-) -> dict[str, int]:
-    """Compare every table of a schema with the rows expected, which are used up; count rows.
+async def read_tables(dsn: str, schema: str, comparison: Comparison) -> None:
+    """Hand every row of every table of a schema to the comparison.
 
     Raises: psycopg.Error.
     """
-    counts: dict[str, int] = {}
     async with await psycopg.AsyncConnection.connect(dsn) as conn:
         await conn.execute("SET TIME ZONE 'UTC'")
         await conn.commit()
@@ -27,18 +25,14 @@ async def read_tables(
         present = await _columns(conn, schema)
         for table in TABLES:
             columns = present.get(table.name, frozenset())
-            findings += _unlike(table, columns)
+            comparison.findings += _unlike(table, columns)
             if columns >= table.columns.keys():
-                counts[table.name] = await _compare(
-                    conn, schema, table, expected[table.name], findings
-                )
-    return counts
+                rows = comparison.rows_of(table)
+                await _compare(conn, schema, table, rows)
+                comparison.counts.rows[table.name] = rows.rows
 
 
-async def _compare(
-    conn: Connection, schema: str, table: Table, expected: ExpectedRows, findings: list[Finding]
-) -> int:
-    check = RowCheck(table, expected, findings)
+async def _compare(conn: Connection, schema: str, table: Table, rows: RowCheck) -> None:
     query = sql.SQL("SELECT {} FROM {}").format(
         sql.SQL(", ").join(map(sql.Identifier, table.columns)), sql.Identifier(schema, table.name)
     )
@@ -47,9 +41,8 @@ async def _compare(
         cursor.itersize = ROWS_AT_ONCE
         await cursor.execute(query)
         async for row in cursor:
-            check.admit(row)
-    check.finish()
-    return check.rows
+            rows.admit(row)
+    rows.finish()
 
 
 async def _columns(conn: Connection, schema: str) -> dict[str, frozenset[str]]:
@@ -66,7 +59,7 @@ async def _columns(conn: Connection, schema: str) -> dict[str, frozenset[str]]:
 
 
 def _unlike(table: Table, columns: frozenset[str]) -> list[Finding]:
-    """Complain of a table, or of its columns, that are missing or that the checker does not know."""
+    """Complain of a table, or columns of it, that are missing or not known to the checker."""
     where = f"table {table.name}"
     if not columns:
         return [Finding("lost", where, "there is no such table in the schema")]

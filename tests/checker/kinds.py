@@ -85,7 +85,10 @@ PORTFOLIO_SNAPSHOTS = Table(
 PORTFOLIO_POSITIONS = Table(
     "portfolio_positions",
     _columns(
-        TEXT="portfolio_id symbol", TIME="taken_at", DECIMAL="quantity average_price market_price"
+        TEXT="portfolio_id symbol",
+        TIME="taken_at",
+        INTEGER="taken_at_ns",
+        DECIMAL="quantity average_price market_price",
     ),
     ("portfolio_id", "taken_at", "symbol"),
 )

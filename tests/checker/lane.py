@@ -91,7 +91,7 @@ class Lane:
             )
 
     def _prove(self, seq: int, chain: str) -> None:
-        """Compare with the event before, and the event behind with this one, where they are seen."""
+        """Compare with the event before, and the event behind with this one, where seen."""
         self._unproven[seq] = chain
         for place in (seq, seq + 1):
             before = self._seen.get(place - 1)

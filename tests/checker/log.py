@@ -1,7 +1,5 @@
 """The log as a whole: every record once, in the order of its lane, chained, no id twice."""
 
-from collections.abc import Callable, Iterable
-
 from tests.checker.event import Event, Record, read_event
 from tests.checker.journal import Journal
 from tests.checker.lane import Lane, LaneName
@@ -61,22 +59,3 @@ class LogCheck:
         if lane is None:
             lane = self._lanes[name] = Lane(name, self._findings)
         return lane
-
-
-def check_log(
-    records: Iterable[Record],
-    journal: Journal,
-    counts: Counts,
-    findings: list[Finding],
-    *,
-    generation: int = 1,
-    snapshot_complete: bool = True,
-    take: Callable[[Event], None] | None = None,
-) -> None:
-    """Check a whole log against a journal, and hand each event that counts to `take`."""
-    log = LogCheck(generation, journal, counts, findings)
-    for record in records:
-        event = log.admit(record)
-        if event is not None and take is not None:
-            take(event)
-    log.finish(snapshot_complete=snapshot_complete)

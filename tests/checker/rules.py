@@ -30,7 +30,7 @@ class Rule(NamedTuple):
     """What one event type does to one row."""
 
     act: Act
-    """creates: the row is new; states: it is what it says, new or not; changes, ends: it is there."""
+    """creates: the row is new; states: it may be; changes, ends: it is there."""
     table: Table
     takes: Mapping[str, str]
     """Column → the data's member that it takes."""
@@ -46,18 +46,19 @@ class Rule(NamedTuple):
 def _rule(
     act: Act,
     table: Table,
-    same: str = "",
+    takes: str = "",
     *,
     sets: Mapping[str, Any] | None = None,
     spare: str = "",
     after: str = "",
     items: Items | None = None,
-    **takes: str,
 ) -> Rule:
-    """Return a rule; `same` names columns filled from members of the same name, `spare` members
-    that fill none."""
-    columns = dict.fromkeys(table.key, "") | dict.fromkeys(same.split(), "")
-    taken = {column: takes.get(column, column) for column in columns} | takes
+    """Return a rule that takes the key and what `takes` says: `column`, or `column=member`.
+
+    `spare` names members that fill no column.
+    """
+    pairs = [word.partition("=") for word in (*table.key, *takes.split())]
+    taken = {column: member or column for column, _, member in pairs}
     members = {*taken.values(), *spare.split(), *([items.member] if items else [])}
     fixed = dict(sets or {})
     if act in ("creates", "states") and {*taken, *fixed} != set(table.columns):
@@ -69,88 +70,92 @@ def _state(table: Table, items: Items | None = None, act: Act = "states") -> Rul
     return _rule(act, table, " ".join(table.columns), items=items)
 
 
-_POSITIONS = Items("positions", PORTFOLIO_POSITIONS, frozenset(("portfolio_id", "taken_at")))
-_MOMENT = {"updated_at": "at", "updated_at_ns": "at_ns"}
-_FILL = {
-    "same": "filled_quantity filled_value average_price fees",
-    "spare": "fill_quantity fill_price fill_fee",
-    "after": "open partially_filled",
-}
+def _becomes(status: str, table: Table, after: str, takes: str = "", spare: str = "") -> Rule:
+    return _rule("changes", table, takes + _NOW, sets={"status": status}, after=after, spare=spare)
 
 
 def _nothing(columns: str) -> dict[str, Any]:
     return dict.fromkeys(columns.split())
 
 
-_TRADE = "trading.trade."
-_STRATEGY = "trading.strategy."
-_EXECUTION = "trading.execution."
+_NOW = " updated_at=at updated_at_ns=at_ns"
+_TOTALS = "filled_quantity filled_value average_price fees"
+_STEP = "fill_quantity fill_price fill_fee"
+_POSITIONS = Items(
+    "positions", PORTFOLIO_POSITIONS, frozenset(("portfolio_id", "taken_at", "taken_at_ns"))
+)
+_UNFILLED = "open partially_filled"
+
+_BARS_RULES = {
+    "bar_received": _state(MARKET_BARS, act="creates"),
+    "snapshotted": _state(MARKET_BARS),
+}
+_PORTFOLIO_RULES = {
+    "taken": _state(PORTFOLIO_SNAPSHOTS, _POSITIONS, act="creates"),
+    "snapshotted": _state(PORTFOLIO_SNAPSHOTS, _POSITIONS),
+}
+_STRATEGY_RULES = {
+    "registered": _rule(
+        "creates",
+        STRATEGIES,
+        "algorithm parameters registered_at=at registered_at_ns=at_ns" + _NOW,
+        sets={"status": "registered"},
+    ),
+    "parameters_changed": _rule(
+        "changes", STRATEGIES, "parameters" + _NOW, after="registered paused stopped"
+    ),
+    "started": _becomes("running", STRATEGIES, "registered paused stopped"),
+    "paused": _becomes("paused", STRATEGIES, "running"),
+    "stopped": _becomes("stopped", STRATEGIES, "running paused"),
+    "removed": _rule("ends", STRATEGIES, _NOW, after="registered stopped"),
+    "snapshotted": _state(STRATEGIES),
+}
+_TRADE_RULES = {
+    "opened": _rule(
+        "creates",
+        TRADES,
+        "strategy_id symbol side quantity limit_price opened_at=at opened_at_ns=at_ns" + _NOW,
+        sets={"status": "open", "filled_quantity": "0", "filled_value": "0", "fees": "0"}
+        | _nothing("average_price exit_price realised_profit closed_at closed_at_ns"),
+    ),
+    "partially_filled": _becomes("partially_filled", TRADES, _UNFILLED, _TOTALS, spare=_STEP),
+    "executed": _becomes("executed", TRADES, _UNFILLED, _TOTALS, spare=_STEP),
+    "cancelled": _becomes("cancelled", TRADES, _UNFILLED),
+    "closed": _becomes(
+        "closed",
+        TRADES,
+        "executed cancelled",
+        "exit_price realised_profit fees closed_at=at closed_at_ns=at_ns",
+        spare="exit_fee",
+    ),
+    "snapshotted": _state(TRADES),
+}
+_EXECUTION_RULES = {
+    "started": _rule(
+        "creates",
+        STRATEGY_EXECUTIONS,
+        "strategy_id symbol bar_opened_at bar_opened_at_ns started_at=at started_at_ns=at_ns"
+        + _NOW,
+        sets={"status": "started"} | _nothing("signal strength trade_id error"),
+    ),
+    "signalled": _becomes("signalled", STRATEGY_EXECUTIONS, "started", "signal strength trade_id"),
+    "completed": _becomes("completed", STRATEGY_EXECUTIONS, "signalled"),
+    "failed": _becomes("failed", STRATEGY_EXECUTIONS, "started signalled", "error"),
+    "snapshotted": _state(STRATEGY_EXECUTIONS),
+}
 
 RULES: dict[str, Rule] = {
-    "trading.market_data.bar_received.v1": _state(MARKET_BARS, act="creates"),
-    "trading.market_data.snapshotted.v1": _state(MARKET_BARS),
-    "trading.portfolio.taken.v1": _state(PORTFOLIO_SNAPSHOTS, _POSITIONS, act="creates"),
-    "trading.portfolio.snapshotted.v1": _state(PORTFOLIO_SNAPSHOTS, _POSITIONS),
-    _STRATEGY + "registered.v1": _rule(
-        "creates", STRATEGIES, "algorithm parameters", sets={"status": "registered"},
-        registered_at="at", registered_at_ns="at_ns", **_MOMENT,
-    ),
-    _STRATEGY + "parameters_changed.v1": _rule(
-        "changes", STRATEGIES, "parameters", after="registered paused stopped", **_MOMENT
-    ),
-    _STRATEGY + "started.v1": _rule(
-        "changes", STRATEGIES, sets={"status": "running"}, after="registered paused stopped",
-        **_MOMENT,
-    ),
-    _STRATEGY + "paused.v1": _rule(
-        "changes", STRATEGIES, sets={"status": "paused"}, after="running", **_MOMENT
-    ),
-    _STRATEGY + "stopped.v1": _rule(
-        "changes", STRATEGIES, sets={"status": "stopped"}, after="running paused", **_MOMENT
-    ),
-    _STRATEGY + "removed.v1": _rule("ends", STRATEGIES, after="registered stopped", **_MOMENT),
-    _STRATEGY + "snapshotted.v1": _state(STRATEGIES),
-    _TRADE + "opened.v1": _rule(
-        "creates", TRADES, "strategy_id symbol side quantity limit_price",
-        sets={
-            "status": "open", "filled_quantity": "0", "filled_value": "0", "fees": "0",
-            **_nothing("average_price exit_price realised_profit closed_at closed_at_ns"),
-        },
-        opened_at="at", opened_at_ns="at_ns", **_MOMENT,
-    ),
-    _TRADE + "partially_filled.v1": _rule(
-        "changes", TRADES, sets={"status": "partially_filled"}, **_FILL, **_MOMENT
-    ),
-    _TRADE + "executed.v1": _rule(
-        "changes", TRADES, sets={"status": "executed"}, **_FILL, **_MOMENT
-    ),
-    _TRADE + "cancelled.v1": _rule(
-        "changes", TRADES, sets={"status": "cancelled"}, after="open partially_filled", **_MOMENT
-    ),
-    _TRADE + "closed.v1": _rule(
-        "changes", TRADES, "exit_price realised_profit fees", sets={"status": "closed"},
-        spare="exit_fee", after="executed cancelled", closed_at="at", closed_at_ns="at_ns",
-        **_MOMENT,
-    ),
-    _TRADE + "snapshotted.v1": _state(TRADES),
-    _EXECUTION + "started.v1": _rule(
-        "creates", STRATEGY_EXECUTIONS, "strategy_id symbol bar_opened_at bar_opened_at_ns",
-        sets={"status": "started", **_nothing("signal strength trade_id error")},
-        started_at="at", started_at_ns="at_ns", **_MOMENT,
-    ),
-    _EXECUTION + "signalled.v1": _rule(
-        "changes", STRATEGY_EXECUTIONS, "signal strength trade_id", sets={"status": "signalled"},
-        after="started", **_MOMENT,
-    ),
-    _EXECUTION + "completed.v1": _rule(
-        "changes", STRATEGY_EXECUTIONS, sets={"status": "completed"}, after="signalled", **_MOMENT
-    ),
-    _EXECUTION + "failed.v1": _rule(
-        "changes", STRATEGY_EXECUTIONS, "error", sets={"status": "failed"},
-        after="started signalled", **_MOMENT,
-    ),
-    _EXECUTION + "snapshotted.v1": _state(STRATEGY_EXECUTIONS),
-}  # fmt: skip
+    f"trading.{kind}.{fact}.v1": rule
+    for kind, rules in {
+        "market_data": _BARS_RULES,
+        "strategy": _STRATEGY_RULES,
+        "trade": _TRADE_RULES,
+        "execution": _EXECUTION_RULES,
+        "portfolio": _PORTFOLIO_RULES,
+    }.items()
+    for fact, rule in rules.items()
+}
+"""Event type → what it does."""
 
 PLACES: dict[str, dict[str, int]] = {
     table.name: {column: place for place, column in enumerate(table.columns)} for table in TABLES

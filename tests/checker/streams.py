@@ -59,16 +59,11 @@ class StreamCheck:
                 self._findings.append(Finding("lost", where, detail))
 
     def _compare(self, event: Event, acknowledged: Acknowledged) -> None:
-        for name, said, found, kind in (
-            ("stream", acknowledged.stream, event.stream, "altered"),
-            ("type", acknowledged.type, event.type, "altered"),
-            ("source", acknowledged.source, event.source, "altered"),
-            ("partition", acknowledged.partition, event.partition, "altered"),
-            ("seq", acknowledged.seq, event.seq, "reordered"),
-        ):
+        for name in ("stream", "type", "source", "partition", "seq"):
+            said, found = getattr(acknowledged, name), getattr(event, name)
             if said != found:
                 self._find(
-                    "reordered" if kind == "reordered" else "altered", event,
+                    "reordered" if name == "seq" else "altered", event,
                     f"acknowledged with {name} {said!r}, in the log it has {found!r}",
                 )  # fmt: skip
         if acknowledged.data != canonical(event.data):

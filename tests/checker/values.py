@@ -30,7 +30,7 @@ def read_object(raw: bytes) -> dict[str, Any]:
 
 
 def canonical(value: Any) -> bytes:
-    """Return the same bytes for structurally equal JSON, compact enough to be kept by the million."""
+    """Return the same bytes for structurally equal JSON."""
     return _encode(value).encode()
 
 

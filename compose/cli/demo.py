@@ -1,0 +1,4 @@
+"""placeholder"""
+def demo() -> int:
+    """Demo."""
+    return 2

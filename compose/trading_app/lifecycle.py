@@ -1,0 +1,126 @@
+"""The life of strategies: registered, paused, tuned, stopped, started again; candidates too.
+
+Every step looks at the strategies as they are, so the next makes up for one lost in a crash.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from compose.trading_app.chance import chance
+from compose.trading_app.strategies import StrategyManager
+from compose.trading_app.tape import Tick
+from schemas.trading.strategies import (
+    ParametersChanged,
+    StrategyPaused,
+    StrategyRegistered,
+    StrategyRemoved,
+    StrategyStarted,
+    StrategyStopped,
+)
+
+STAFF: dict[str, tuple[str, dict[str, str]]] = {
+    "S-breakout-20": ("breakout", {"window": "20", "every": "4"}),
+    "S-breakout-55": ("breakout", {"window": "55", "every": "7"}),
+    "S-crossover-5-20": ("moving_average", {"fast": "5", "slow": "20", "every": "5"}),
+    "S-crossover-10-50": ("moving_average", {"fast": "10", "slow": "50", "every": "5"}),
+    "S-reversion-10": ("mean_reversion", {"window": "10", "threshold": "1.2", "every": "3"}),
+    "S-reversion-20": ("mean_reversion", {"window": "20", "threshold": "1.5", "every": "4"}),
+}
+"""The strategies that trade, from the first tick on."""
+
+_CANDIDATE = "C-"
+_CYCLE_TICKS = 400
+_CANDIDATE_CYCLE_TICKS = 40
+
+
+class Lifecycle:
+    """Decides over strategies by the tick's place on the tape."""
+
+    def __init__(
+        self,
+        manager: StrategyManager,
+        record: Callable[[Sequence[msgspec.Struct]], None],
+        seed: int,
+    ) -> None:
+        self._manager = manager
+        self._record = record
+        self._seed = seed
+        self._staffed = False
+
+    def on_tick(self, tick: Tick) -> None:
+        """Do what is due at a tick."""
+        if not self._staffed:
+            self._hire(tick)
+            self._staffed = True
+        self._candidates(tick)
+        match tick.ordinal % _CYCLE_TICKS:
+            case 0 | 300:
+                self._start_all(tick)
+            case 120:
+                self._pause(tick)
+            case 150:
+                self._tune(tick)
+            case 240:
+                self._stop(tick)
+
+    def _hire(self, tick: Tick) -> None:
+        for strategy_id, (algorithm, parameters) in STAFF.items():
+            if strategy_id not in self._manager.strategies:
+                self._record(
+                    [StrategyRegistered(strategy_id, algorithm, parameters, tick.at, tick.at_ns)]
+                )
+        self._start_all(tick)
+
+    def _start_all(self, tick: Tick) -> None:
+        for strategy_id in STAFF:
+            if self._manager.status(strategy_id) != "running":
+                self._record([StrategyStarted(strategy_id, tick.at, tick.at_ns)])
+
+    def _pause(self, tick: Tick) -> None:
+        strategy_id = self._chosen("pause", tick)
+        if self._manager.status(strategy_id) == "running":
+            self._record([StrategyPaused(strategy_id, tick.at, tick.at_ns)])
+
+    def _tune(self, tick: Tick) -> None:
+        """Give the paused strategies another rhythm and start them, each in one unit."""
+        for strategy in self._manager.with_status("paused"):
+            every = str(3 + chance(self._seed, "every", tick.ordinal) % 5)
+            parameters = {**strategy.parameters, "every": every}
+            now = (tick.at, tick.at_ns)
+            self._record(
+                [
+                    ParametersChanged(strategy.strategy_id, parameters, *now),
+                    StrategyStarted(strategy.strategy_id, *now),
+                ]
+            )
+
+    def _stop(self, tick: Tick) -> None:
+        strategy_id = self._chosen("stop", tick)
+        if self._manager.status(strategy_id) == "running":
+            self._record([StrategyStopped(strategy_id, tick.at, tick.at_ns)])
+
+    def _candidates(self, tick: Tick) -> None:
+        match tick.ordinal % _CANDIDATE_CYCLE_TICKS:
+            case 10:
+                candidate = f"{_CANDIDATE}{tick.ordinal}"
+                parameters = {"every": str(1 + chance(self._seed, "watch", tick.ordinal) % 3)}
+                self._record(
+                    [StrategyRegistered(candidate, "watch", parameters, tick.at, tick.at_ns)]
+                )
+            case 20 if tick.ordinal // _CANDIDATE_CYCLE_TICKS % 2:
+                for candidate in self._known_candidates():
+                    if self._manager.status(candidate) == "registered":
+                        self._record([StrategyStarted(candidate, tick.at, tick.at_ns)])
+            case 30:
+                for candidate in self._known_candidates():
+                    if self._manager.status(candidate) == "running":
+                        self._record([StrategyStopped(candidate, tick.at, tick.at_ns)])
+                    self._record([StrategyRemoved(candidate, tick.at, tick.at_ns)])
+
+    def _known_candidates(self) -> list[str]:
+        return [s for s in self._manager.strategies if s.startswith(_CANDIDATE)]
+
+    def _chosen(self, why: str, tick: Tick) -> str:
+        staff = list(STAFF)
+        return staff[chance(self._seed, why, tick.ordinal) % len(staff)]

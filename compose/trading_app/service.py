@@ -1,0 +1,114 @@
+"""The running app: trades at its pace, has every group acknowledged, serves HTTP, stops cleanly."""
+
+import asyncio
+import os
+import signal
+import time
+
+import msgspec
+
+from compose.trading_app.acknowledgement import Acknowledgement
+from compose.trading_app.app import State, TradingApp
+from compose.trading_app.controls import Controls
+from compose.trading_app.http_api import HttpApi
+from compose.trading_app.journal import Journal
+from compose.trading_app.options import Options, write_ready_file
+from eventlog import Ferry
+from schemas.settings import load_settings
+
+SLICE_SECONDS = 0.01
+"""How long trading keeps the event loop for itself."""
+_MOST_BARS = 1_000
+_SAMPLE_SECONDS = 0.5
+
+
+async def serve(options: Options, controls: Controls) -> State:
+    """Run the app until the tape ends or somebody stops it; return its last state.
+
+    With HTTP it goes on serving after the end of the tape, until it is stopped.
+    Raises: FerryError where the shim refuses or fails.
+    """
+    app = TradingApp(options)
+    app.trade_history()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, controls.stop.set)
+    loop.add_signal_handler(signal.SIGINT, controls.interrupt)
+    api = None if options.http is None else HttpApi(app, controls, options.http)
+    journal = _journal(app, options)
+    ferry = None if options.config is None else app.attach(load_settings(options.config))
+    try:
+        await _run(app, options, controls, api, _acknowledgement(ferry, journal))
+    finally:
+        if ferry is not None:
+            await asyncio.to_thread(ferry.close)
+        if journal is not None:
+            journal.close()
+    return app.state()
+
+
+def _journal(app: TradingApp, options: Options) -> Journal | None:
+    if options.journal is None or options.config is None:
+        return None
+    recording = app.desk.recording
+    return Journal(options.journal, {kind: recording.entities(kind) for kind in recording.stores})
+
+
+def _acknowledgement(ferry: Ferry | None, journal: Journal | None) -> Acknowledgement | None:
+    return None if ferry is None else Acknowledgement(ferry.source, journal)
+
+
+async def _run(
+    app: TradingApp,
+    options: Options,
+    controls: Controls,
+    api: HttpApi | None,
+    acknowledgement: Acknowledgement | None,
+) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        helpers = [tasks.create_task(_sample(app))]
+        if acknowledgement is not None:
+            helpers.append(tasks.create_task(acknowledgement.run()))
+        if api is not None:
+            tasks.create_task(api.serve())
+        if options.ready_file is not None:
+            ready = {"pid": os.getpid(), "port": api.port if api else None}
+            write_ready_file(options.ready_file, msgspec.json.encode(ready).decode())
+        await _trade(app, options.speed, controls, acknowledgement)
+        if acknowledgement is not None:
+            await acknowledgement.complete()
+        if api is not None:
+            await controls.stop.wait()
+            api.close()
+        for helper in helpers:
+            helper.cancel()
+
+
+async def _trade(
+    app: TradingApp, speed: float, controls: Controls, acknowledgement: Acknowledgement | None
+) -> None:
+    """Trade bars at `speed` a second, in slices, until the tape ends or the app is to stop."""
+    paid_until = time.monotonic()  # the bars due up to then are traded
+    while await controls.may_trade():
+        now = time.monotonic()
+        due = _MOST_BARS
+        if speed:
+            paid_until = max(paid_until, now - 1)  # after a pause, catch up on one second at most
+            due = int((now - paid_until) * speed)
+        traded = app.trade(due, until=now + SLICE_SECONDS) if due else 0
+        if speed:
+            paid_until += traded / speed
+        if acknowledgement is not None:
+            await acknowledgement.add(app.desk.recording.take_recorded())
+        if app.tape_ended:
+            return
+        wait = paid_until + 1 / speed - time.monotonic() if speed else 0
+        if wait > 0:
+            await controls.pause_for(wait)
+        else:
+            await asyncio.sleep(0)
+
+
+async def _sample(app: TradingApp) -> None:
+    while True:
+        app.sample()
+        await asyncio.sleep(_SAMPLE_SECONDS)

@@ -1,0 +1,59 @@
+"""The events that the benchmarks carry: trades, one in ten events an update of an earlier trade."""
+
+import datetime
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from schemas.settings import Kafka, Outbox, Postgres, Settings
+from schemas.trading import money
+from schemas.trading.trades import TradeOpened, TradePartiallyFilled
+
+_SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+_LAG = 7  # an update follows its trade after so many trades
+
+
+class _Unfilled(msgspec.Struct):
+    side: str = "buy"
+    filled_quantity: Decimal = Decimal(0)
+    filled_value: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+
+
+def trade_events(count: int, first: int = 0) -> Iterator[msgspec.Struct]:
+    """Yield `count` events: nine trades opened, then one partial fill, and so on."""
+    number, produced = first, 0
+    unfilled = _Unfilled()
+    quantity, fee = Decimal(40), Decimal("0.35")
+    while produced < count:
+        now_ns = time.time_ns()
+        now = datetime.datetime.fromtimestamp(now_ns // 1_000 / 1_000_000, datetime.UTC)
+        if produced % 10 == 9 and number - first > _LAG:
+            price = Decimal("101.25")
+            filled = money.after_fill(unfilled, quantity, price, fee)
+            yield TradePartiallyFilled(
+                f"T-{number - _LAG}", quantity, price, fee, filled.filled_quantity,
+                filled.filled_value, filled.average_price, filled.fees, now, now_ns,
+            )  # fmt: skip
+        else:
+            number += 1
+            yield TradeOpened(
+                f"T-{number}", f"S-{number % 17}", _SYMBOLS[number % 5], "buy", Decimal(100),
+                Decimal("101.50") + number % 97, now, now_ns,
+            )  # fmt: skip
+        produced += 1
+
+
+def settings_for(name: str, kafka: str, dsn: str, directory: str, partitions: int) -> Settings:
+    """Return settings of a benchmark's own topic, projection and outbox."""
+    return Settings(
+        source="bench",
+        topic=name,
+        projection=name,
+        kafka=Kafka(bootstrap=kafka, partitions=partitions),
+        postgres=Postgres(dsn=dsn),
+        outbox=Outbox(path=f"{name}.db"),
+        directory=directory,
+    )

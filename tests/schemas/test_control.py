@@ -1,0 +1,61 @@
+"""Control events: what is written of them is what is read."""
+
+import msgspec
+import pytest
+
+from schemas import envelope
+from schemas.control import (
+    CONTROL_PREFIX,
+    CONTROL_TYPE_OF,
+    CONTROL_TYPES,
+    BarrierPlaced,
+    ControlEvent,
+    SavepointTaken,
+    SnapshotCompleted,
+    SourceOpened,
+    SourceRetired,
+    decode_control,
+)
+
+EVENTS: list[ControlEvent] = [
+    SourceOpened("app-1", "t", 1, 3, "host", 17),
+    SnapshotCompleted("app-1", 3, 9),
+    SourceRetired("app-1", {0: (5, "ab" * 32), 2: (1, "cd" * 32)}),
+    BarrierPlaced("b-1", "audit"),
+    SavepointTaken("before", "ledger", "t", 1, {0: 5, 1: 0}, "ann"),
+]
+
+
+def test_there_is_an_example_of_every_control_event() -> None:
+    assert {type(event) for event in EVENTS} == set(CONTROL_TYPES.values())
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_a_control_event_is_read_as_it_was_written(event: ControlEvent) -> None:
+    name = CONTROL_TYPE_OF[type(event)]
+    head = envelope.HeadWriter("app-1", name).head("memferry/app-1", "id-1", 0)
+
+    found = envelope.decode(envelope.seal(head, msgspec.json.encode(event), 1, 1, "00" * 32))
+
+    assert found.type.startswith(CONTROL_PREFIX)
+    assert decode_control(found.type, found.data) == event
+
+
+def test_types_that_logs_out_there_hold_do_not_change() -> None:
+    assert {name: event.__name__ for name, event in CONTROL_TYPES.items()} == {
+        "memferry.source.opened.v1": "SourceOpened",
+        "memferry.source.snapshot_completed.v1": "SnapshotCompleted",
+        "memferry.source.retired.v1": "SourceRetired",
+        "memferry.barrier.placed.v1": "BarrierPlaced",
+        "memferry.savepoint.taken.v1": "SavepointTaken",
+    }
+
+
+def test_a_type_that_is_not_ours_is_no_control_event() -> None:
+    with pytest.raises(KeyError):
+        decode_control("ledger.account.opened.v1", msgspec.Raw(b"{}"))
+
+
+def test_a_control_event_without_its_fields_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode_control("memferry.barrier.placed.v1", msgspec.Raw(b'{"barrier":"b-1"}'))
