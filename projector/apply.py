@@ -1,4 +1,4 @@
-"""A folded batch into its tables: staged by COPY, applied by one statement a table and operation."""
+"""A folded batch into its tables: staged by COPY, then one statement a table and operation."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -37,16 +37,21 @@ class _Statements:
             ).format(sql.Identifier(column), sql.Literal(1 << table.columns.index(column)))
             for column in others
         )
-        names = {"table": live, "stage": stage, "columns": columns, "key": key, "match": match}
+        live_key = sql.SQL(", ").join(sql.Identifier("live", column) for column in table.key)
+        names = {
+            "table": live, "stage": stage, "columns": columns, "key": key, "live_key": live_key,
+            "match": match,
+        }  # fmt: skip
         upsert = "apply_upsert" if others else "apply_upsert_key_only"
         self.create = query("stage_table").format(**names)
         self.copy = query("stage_copy").format(**names)
-        self.missing = query("missing_rows").format(**names)
+        self.missing = query("patched_missing").format(**names)
         self.by_op = {
             Op.INSERT: query("apply_insert").format(**names),
             Op.UPSERT: query(upsert).format(assignments=taken, **names),
             Op.PATCH: query("apply_patch").format(assignments=masked, **names),
             Op.DELETE: query("apply_delete").format(**names),
+            Op.DISCARD: query("apply_discard").format(**names),
         }
 
 
@@ -82,13 +87,16 @@ class Applier:
         counts = self._stage(fold, statements)
         touched = 0
         # Deletes and patches first: an insert may reuse a unique value that they give up.
-        expected = counts[Op.DELETE]
-        if expected or counts[Op.DISCARD]:
-            done = self._conn.execute(statements.by_op[Op.DELETE]).rowcount
-            touched += self._checked(fold, statements, done, expected, counts[Op.DISCARD])
+        if counts[Op.DELETE]:
+            _refuse_missing(fold, self._conn.execute(statements.by_op[Op.DELETE]).fetchone())
+            touched += counts[Op.DELETE]
+        if counts[Op.DISCARD]:
+            touched += self._conn.execute(statements.by_op[Op.DISCARD]).rowcount
         if counts[Op.PATCH]:
             done = self._conn.execute(statements.by_op[Op.PATCH]).rowcount
-            touched += self._checked(fold, statements, done, counts[Op.PATCH], 0)
+            if done != counts[Op.PATCH]:
+                _refuse_missing(fold, self._conn.execute(statements.missing).fetchone())
+            touched += done
         for op in (Op.UPSERT, Op.INSERT):
             if counts[op]:
                 touched += self._conn.execute(statements.by_op[op]).rowcount
@@ -110,20 +118,26 @@ class Applier:
                 rows.append(_partial_row(columns, key_places, key, op, content or {}))
         with self._conn.cursor().copy(statements.copy) as copy:
             for first in range(0, len(rows), _CHUNK_ROWS):
-                copy.write(copy_rows(rows[first : first + _CHUNK_ROWS], documents))
+                copy.write(_encoded(fold.table, rows[first : first + _CHUNK_ROWS], documents))
         return counts
 
-    def _checked(
-        self, fold: TableFold, statements: _Statements, done: int, expected: int, optional: int
-    ) -> int:
-        if not expected <= done <= expected + optional:
-            row = self._conn.execute(statements.missing).fetchone()
-            raise ChangeRefused(
-                "a row is changed or deleted that is not in the table",
-                fold.table.name,
-                tuple(row or ()),
-            )
-        return done
+
+def _refuse_missing(fold: TableFold, key: Row | None) -> None:
+    if key is not None:
+        raise ChangeRefused(
+            "a row is changed or deleted that is not in the table", fold.table.name, key
+        )
+
+
+def _encoded(table: Table, rows: list[Row], documents: frozenset[int]) -> bytes:
+    try:
+        return copy_rows(rows, documents)
+    except (TypeError, ValueError) as error:
+        if len(rows) > 1:  # one by one, to name the row
+            return b"".join(_encoded(table, [row], documents) for row in rows)
+        raise ChangeRefused(
+            f"a value cannot be stored: {error}", table.name, table.key_of(rows[0])
+        ) from error
 
 
 def _partial_row(

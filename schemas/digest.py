@@ -20,17 +20,31 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 def _canonical(value: Any) -> Any:
     """Bring a value to the form that memory and PostgreSQL agree on.
 
-    Decimals lose trailing zeros (PostgreSQL pads to the column's scale), times become microseconds
-    since 1970 UTC.
+    Decimals lose trailing zeros (PostgreSQL pads to the column's scale) and no other digit, times
+    become microseconds since 1970 UTC.
     """
     if isinstance(value, Decimal):
-        return ["d", format(value.normalize() + 0, "f")]
+        return ["d", _plain(value)]
     if isinstance(value, datetime.datetime):
         return ["t", (value - _EPOCH) // _MICROSECOND]
+    return _document(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _plain(value: Decimal) -> str:
+    text = format(value, "f")  # exact, unlike normalize(), which rounds to the context's precision
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _document(value: Any) -> Any:
+    """Bring the content of a jsonb column to what it gives back: whole numbers are ints there."""
+    if isinstance(value, float) and value.is_integer():
+        return int(Decimal(repr(value)))
     if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in value.items()}
+        return {key: _document(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
+        return [_document(item) for item in value]
     return value
 
 

@@ -129,7 +129,7 @@ def load_domain(module: str) -> Domain:
     remedy = "name an importable package with a module-level DOMAIN, e.g. schemas.trading"
     try:
         domain = getattr(importlib.import_module(module), "DOMAIN", None)
-    except ImportError as error:
+    except (ImportError, TypeError, ValueError) as error:  # the last two: no name, a relative one
         raise DomainInvalid(
             f"the domain {module!r} cannot be imported: {error}", remedy=remedy
         ) from error

@@ -17,7 +17,7 @@ def id_generator(clock_ns: Callable[[], int] = time.time_ns) -> Callable[[], str
     method 1). The lower half is random. Not safe to call from two threads at once: the shim calls
     it under its lock.
     """
-    last_ms = 0
+    last_ms = -1
     counter = 0
     prefix = ""
     pool: list[str] = []

@@ -6,7 +6,6 @@ import msgspec
 
 from schemas.errors import FerryError
 
-
 FIRST_GENERATION = 1
 """A topic's generation until it is published anew under the same name."""
 
@@ -55,7 +54,8 @@ def parse_offsets(text: str, partitions: int) -> dict[int, int]:
         {p: 100 for p in range(partitions)}
     )
     offsets: dict[int, int] = {}
-    parts = [f"0:{text}"] if partitions == 1 and text.strip().isdecimal() else text.split(",")
+    alone = partitions == 1 and text.strip().isdecimal()
+    parts = [f"0:{text.strip()}"] if alone else text.split(",")
     for part in parts:
         partition, colon, offset = part.strip().partition(":")
         if not (colon and partition.isdecimal() and offset.isdecimal()):

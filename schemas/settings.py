@@ -7,11 +7,13 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from schemas.errors import SettingsInvalid
+
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -19,13 +21,13 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     bootstrap: str = ""
     """Brokers, HOST:PORT, comma-separated. Empty: the embedded stack's, where it runs."""
-    partitions: int = 4
+    partitions: Positive = 4
     """Of a new topic; fixed for the life of a topic generation. Ignored where the topic exists."""
-    replication: int = 1
+    replication: Positive = 1
     """Copies of a new topic. Trap: with 1, the log is as safe as one broker's disk."""
-    max_event_bytes: int = 1_000_000
+    max_event_bytes: Positive = 1_000_000
     """Largest event, envelope included; must not exceed the topic's `max.message.bytes`."""
-    timeout_ms: int = 15_000
+    timeout_ms: Positive = 15_000
     """Deadline of every call to a broker."""
 
 
@@ -35,7 +37,7 @@ class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dsn: str = ""
     """A libpq connection string; libpq's own PG* variables fill what it leaves out. Empty: the
     embedded stack's, where it runs."""
-    connect_timeout_s: int = 10
+    connect_timeout_s: Positive = 10
     """Deadline of a connection attempt."""
 
 
@@ -44,7 +46,7 @@ class Outbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     path: str = "memferry-outbox.db"
     """Relative to the TOML file. Trap: a network file system breaks SQLite's locking."""
-    queue_events: int = 50_000
+    queue_events: Positive = 50_000
     """Events that may wait for the disk before `record` blocks its caller; bounds memory."""
 
 
@@ -53,7 +55,7 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Literal["thread", "process"] = "thread"
     """`thread`: inside the app. `process`: somebody runs `memferry relay` beside it."""
-    batch_bytes: int = 256 * 1024
+    batch_bytes: Positive = 256 * 1024
     """Upper bound of one Kafka batch before compression."""
     compression: Literal["none", "lz4"] = "lz4"
     """Trap: `lz4` needs the extra of aiokafka with that name; the base install brings it."""
@@ -62,9 +64,9 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Projector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The way from Kafka to the tables."""
 
-    batch_events: int = 10_000
+    batch_events: Positive = 10_000
     """Most events in one transaction: larger is faster when behind, smaller uses less memory."""
-    fetch_bytes: int = 4 * 1024 * 1024
+    fetch_bytes: Positive = 4 * 1024 * 1024
     """Most bytes in one fetch from one partition."""
 
 
@@ -105,18 +107,16 @@ def load_settings(
     if path is not None:
         try:
             raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # not TOML, or not UTF-8
             raise SettingsInvalid(
                 f"the settings file cannot be read: {error}",
                 where=str(path),
                 remedy="name a TOML file, or leave it out and set MEMFERRY_* variables",
             ) from error
         raw.setdefault("directory", str(Path(path).resolve().parent))
-    for name, value in _from_environment().items():
+    above = _from_environment() | {n: v for n, v in (overrides or {}).items() if v is not None}
+    for name, value in above.items():
         _put(raw, name, value)
-    for name, value in (overrides or {}).items():
-        if value is not None:
-            _put(raw, name, value)
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -146,7 +146,7 @@ def _from_environment() -> dict[str, str]:
 
 def _put(raw: dict[str, Any], dotted: str, value: Any) -> None:
     section, dot, name = dotted.partition(".")
-    if dot:
-        raw.setdefault(section, {})[name] = value
-    else:
+    if not dot:
         raw[section] = value
+    elif isinstance(raw.setdefault(section, {}), dict):  # else it is refused as it stands
+        raw[section][name] = value

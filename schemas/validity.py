@@ -54,26 +54,29 @@ def _float(value: Any, path: str) -> None:
         )
 
 
-def _check_of(kind: inspect.Type, seen: dict[type, Check | None]) -> Check | None:
+def _check_of(  # noqa: PLR0911  (a line a type)
+    kind: inspect.Type, seen: dict[type, Check | None]
+) -> Check | None:
     """Return a check for one type, None where the decoder's own check is enough."""
     match kind:
+        case inspect.Metadata(type=inner):
+            return _check_of(inner, seen)
         case inspect.DecimalType():
             return _decimal
         case inspect.DateTimeType():
             return _datetime
         case inspect.FloatType() | inspect.AnyType():
             return _float
-        case inspect.StructType(cls=cls):
-            if cls not in seen:
-                seen[cls] = None  # a recursive type ends here; its decoder still checks it
-                seen[cls] = _struct_check(kind, seen)
-            return seen[cls]
-        case inspect.ListType(item_type=item) | inspect.SetType(item_type=item):
-            return _each(_check_of(item, seen))
+        case inspect.StructType() | inspect.DataclassType() | inspect.NamedTupleType():
+            return _fields_once(kind, seen)
+        case inspect.ListType() | inspect.SetType() | inspect.FrozenSetType():
+            return _each(_check_of(kind.item_type, seen))
         case inspect.VarTupleType(item_type=item):
             return _each(_check_of(item, seen))
-        case inspect.DictType(value_type=item):
-            return _values(_check_of(item, seen))
+        case inspect.TupleType(item_types=items):
+            return _places([_check_of(item, seen) for item in items])
+        case inspect.DictType(key_type=key, value_type=value):
+            return _items(_check_of(key, seen), _check_of(value, seen))
         case inspect.UnionType(types=types):
             return _union(types, seen)
         case _:
@@ -91,39 +94,80 @@ def _each(check: Check | None) -> Check | None:
     return run
 
 
-def _values(check: Check | None) -> Check | None:
-    if check is None:
+def _places(checks: list[Check | None]) -> Check | None:
+    if not any(checks):
         return None
 
     def run(values: Any, path: str) -> None:
-        for key, value in values.items():
-            check(value, f"{path}[{key!r}]")
+        for number, (value, check) in enumerate(zip(values, checks, strict=True)):
+            if check is not None:
+                check(value, f"{path}[{number}]")
 
     return run
 
 
-def _union(types: tuple[inspect.Type, ...], seen: dict[type, Check | None]) -> Check | None:
-    checks = [check for check in (_check_of(kind, seen) for kind in types) if check]
-    if not checks:
+def _items(check_key: Check | None, check_value: Check | None) -> Check | None:
+    if check_key is None and check_value is None:
         return None
-    if len(checks) == 1 and all(
-        isinstance(k, inspect.NoneType) or _check_of(k, seen) for k in types
-    ):
+
+    def run(values: Any, path: str) -> None:
+        for key, value in values.items():
+            if check_key is not None:
+                check_key(key, f"{path}, key {key!r}")
+            if check_value is not None:
+                check_value(value, f"{path}[{key!r}]")
+
+    return run
+
+
+_CLASS_OF: tuple[tuple[type[inspect.Type], type], ...] = (
+    (inspect.DecimalType, Decimal),
+    (inspect.DateTimeType, datetime.datetime),
+    (inspect.FloatType, float),
+    (inspect.IntType, int),
+    (inspect.BoolType, bool),
+    (inspect.ListType, list),
+    (inspect.SetType, set),
+    (inspect.FrozenSetType, frozenset),
+    (inspect.VarTupleType, tuple),
+    (inspect.TupleType, tuple),
+    (inspect.DictType, dict),
+)
+
+
+def _union(types: tuple[inspect.Type, ...], seen: dict[type, Check | None]) -> Check | None:
+    checks = [_check_of(kind, seen) for kind in types if not isinstance(kind, inspect.NoneType)]
+    if len(checks) == 1:
         only = checks[0]
-        return lambda value, path: None if value is None else only(value, path)
+        return only and (lambda value, path: None if value is None else only(value, path))
+    if not any(checks):
+        return None
+    by_class: dict[type, Check | None] = {}
+    for kind in types:
+        named = getattr(kind, "cls", None) or dict(_CLASS_OF).get(type(kind))
+        if named is not None:
+            by_class[named] = _check_of(kind, seen)
 
     def by_value(value: Any, path: str) -> None:
-        if isinstance(value, Decimal):
-            _decimal(value, path)
-        elif isinstance(value, datetime.datetime):
-            _datetime(value, path)
-        else:
-            _float(value, path)
+        check = by_class.get(type(value))
+        if check is not None:
+            check(value, path)
+        elif type(value) not in by_class and isinstance(value, int | float):
+            _decimal(value, path)  # a number of no type that is declared: the decoder takes it
 
     return by_value
 
 
-def _struct_check(kind: inspect.StructType, seen: dict[type, Check | None]) -> Check | None:
+def _fields_once(kind: Any, seen: dict[type, Check | None]) -> Check | None:
+    cls = kind.cls
+    if cls not in seen:
+        # A recursive type meets itself here, and by the time it runs, its finished check.
+        seen[cls] = lambda value, path: (check := seen[cls]) and check(value, path)
+        seen[cls] = _fields(kind, seen)
+    return seen[cls]
+
+
+def _fields(kind: Any, seen: dict[type, Check | None]) -> Check | None:
     checks = [(f.name, check) for f in kind.fields if (check := _check_of(f.type, seen))]
     if not checks:
         return None
@@ -135,18 +179,21 @@ def _struct_check(kind: inspect.StructType, seen: dict[type, Check | None]) -> C
     return run
 
 
+_NO_ENCODING = (msgspec.MsgspecError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
 class Validator:
     """Encodes events of one type, refusing what must not reach the log.
 
     The encoding of an accepted event decodes, by type, to an equal event.
     """
 
-    __slots__ = ("_check", "_decode", "_flat", "_name", "_seen", "_times")
+    __slots__ = ("_check", "_decode", "_flat", "_name", "_place", "_seen", "_times")
 
     def __init__(self, event: type[msgspec.Struct]) -> None:
-        info = inspect.type_info(event)
-        assert isinstance(info, inspect.StructType)
+        info: Any = inspect.type_info(event)
         self._name = event.__name__
+        self._place = f"{event.__module__}.{event.__qualname__}"
         self._check = _check_of(info, {})
         self._decode = msgspec.json.Decoder(event).decode
         self._times = tuple(
@@ -172,24 +219,32 @@ class Validator:
                     self._seen.add(types)
             # NaN differs from itself, and a naive time from the decoded one.
             same: bool = self._decode(data) == event
-        except EventInvalid:
+        except EventInvalid as error:
+            error.where = self._place
             raise
-        except (msgspec.MsgspecError, TypeError, ValueError, AttributeError) as error:
-            if self._check is not None and isinstance(event, msgspec.Struct):
-                self._check(event, self._name)  # says it in the words of the field, if it can
-            raise EventInvalid(
-                f"{self._name} cannot be recorded: {error}",
-                remedy="give the field a value of its declared type",
+        except _NO_ENCODING as error:
+            raise self._refusal(
+                event, f"cannot be recorded: {error}", "give the field a value of its declared type"
             ) from error
         if not same:
-            if self._check is not None:
-                self._check(event, self._name)
-            raise EventInvalid(
-                f"{self._name} would not read back as it was written",
-                where=data.decode()[:200],
-                remedy="use the field types exactly as declared: no subclasses of them",
+            raise self._refusal(
+                event,
+                "would not read back as it was written",
+                "use the field types exactly as declared: no subclasses of them",
             )
         return data
+
+    def _refusal(self, event: msgspec.Struct, what: str, remedy: str) -> EventInvalid:
+        """Return why an event is refused, in the words of the field where the check finds it."""
+        try:
+            if self._check is not None:
+                self._check(event, self._name)
+        except EventInvalid as error:
+            error.where = self._place
+            return error
+        except _NO_ENCODING:
+            pass  # a value so wrong that the check cannot look into it
+        return EventInvalid(f"{self._name} {what}", where=self._place, remedy=remedy)
 
     def _all_utc(self, event: msgspec.Struct) -> bool:
         for name in self._times:

@@ -72,8 +72,9 @@ class TradingApp:
         """
         traded = 0
         on_tick = self.engine.on_tick
-        for traded, tick in enumerate(islice(self._ticks, bars), 1):
+        for tick in islice(self._ticks, bars):
             on_tick(tick)
+            traded += 1
             if time.monotonic() >= until:
                 break
         else:

@@ -25,7 +25,7 @@ from schemas.trading.trades import Side, Trade, TradeCancelled, TradeClosed, Tra
 
 Order: TypeAlias = TradeOpened | TradeClosed
 
-BUDGET = Decimal(50_000)
+BUDGET = Decimal(100_000)
 """What a signal of full strength buys for."""
 ORDER_LIFE_NS = 5 * 86_400 * 10**9
 PORTFOLIO_EVERY = 5
@@ -112,10 +112,10 @@ class TradingEngine:
         quantity = (BUDGET * opinion.strength / close).quantize(_WHOLE_SHARES, ROUND_DOWN)
         quantity = max(quantity, _WHOLE_SHARES)
         account = account_of(symbol)
-        cash = self._desk.book.cash[account]
-        if cash < quantity * close:
+        available = self._desk.book.available(account)
+        if available < quantity * close:
             now = (tick.at, tick.at_ns)
-            error = f"account {account} has {cash}, the order needs {quantity * close}"
+            error = f"account {account} has {available}, the order needs {quantity * close}"
             self._record(
                 (
                     ExecutionSignalled(execution_id, *opinion, None, *now),

@@ -30,12 +30,13 @@ class Recording:
         """Recorded by this process, before and after attaching."""
         self.ferry: Ferry | None = None
         self._keys = {kind.name: kind.key_getter() for kind in DOMAIN.kinds}
-        self._followers: dict[type[msgspec.Struct], Callable[[Any], None]] = {}
+        self._followers: dict[type[msgspec.Struct], list[Callable[[Any], None]]] = {}
         self._unacknowledged: list[Recorded] = []
 
     def tell(self, events: Iterable[type[msgspec.Struct]], follower: Callable[[Any], None]) -> None:
         """Have `follower` called after each event of these types."""
-        self._followers.update(dict.fromkeys(events, follower))
+        for event in events:
+            self._followers.setdefault(event, []).append(follower)
 
     def attach(self, ferry: Ferry) -> None:
         """Put all containers under the shim's care; every later event goes through it."""
@@ -60,8 +61,7 @@ class Recording:
             self._unacknowledged.extend(map(Recorded, events, receipts))
         self.events += len(events)
         for event in events:
-            follower = self._followers.get(type(event))
-            if follower is not None:
+            for follower in self._followers.get(type(event), ()):
                 follower(event)
 
     def take_recorded(self) -> list[Recorded]:

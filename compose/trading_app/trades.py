@@ -45,6 +45,7 @@ class TradeBook:
         """Symbol → strategy → trade: those not closed, nor cancelled with nothing filled."""
         self.cash: defaultdict[str, Decimal] = defaultdict(lambda: INITIAL_CASH)
         """Account → cash."""
+        self._symbols: defaultdict[str, set[str]] = defaultdict(set)
         self._last_number = 0
 
     def next_id(self) -> str:
@@ -61,11 +62,25 @@ class TradeBook:
         """Return all trades going on in a symbol."""
         return [self.trades[trade_id] for trade_id in self.live[symbol].values()]
 
+    def available(self, account: str) -> Decimal:
+        """Return the cash that is free for new orders.
+
+        Orders under way hold their whole price, what is owed holds twice what it brought.
+        """
+        free = self.cash[account]
+        for symbol in self._symbols[account]:
+            for trade in self.live_trades(symbol):
+                if trade.status in {"open", "partially_filled"}:
+                    free -= (trade.quantity - trade.filled_quantity) * trade.limit_price
+                if trade.side == "sell":
+                    free -= 2 * trade.filled_value
+        return free
+
     def positions(self, account: str) -> Iterator[tuple[str, Decimal, Decimal]]:
         """Give what an account holds: symbol, quantity (negative: owed), average price."""
-        for symbol in sorted(self.live):
-            held = [t for t in self.live_trades(symbol) if t.filled_quantity]
-            if held and account_of(symbol) == account:
+        for symbol in sorted(self._symbols[account]):
+            held = [trade for trade in self.live_trades(symbol) if trade.filled_quantity]
+            if held:
                 gross = sum(t.filled_quantity for t in held)
                 net = sum(
                     t.filled_quantity if t.side == "buy" else -t.filled_quantity for t in held
@@ -96,7 +111,7 @@ class TradeBook:
                 paid = money.multiply(event.fill_quantity, event.fill_price)
                 self._pay(account, trade.side, paid, event.fill_fee)
             case TradeOpened():
-                self.live[trade.symbol][trade.strategy_id] = trade.trade_id
+                self._enter(trade)
             case TradeCancelled():
                 if not trade.filled_quantity:
                     del self.live[trade.symbol][trade.strategy_id]
@@ -109,15 +124,20 @@ class TradeBook:
         """Derive everything from the trades."""
         self.live.clear()
         self.cash.clear()
+        self._symbols.clear()
         for trade in self.trades.values():
             self.cash[account_of(trade.symbol)] += cash_flow(trade)
             ended = trade.status == "closed" or (
                 trade.status == "cancelled" and not trade.filled_quantity
             )
             if not ended:
-                self.live[trade.symbol][trade.strategy_id] = trade.trade_id
+                self._enter(trade)
         numbers = (int(trade_id.removeprefix(_PREFIX)) for trade_id in self.trades)
         self._last_number = max(numbers, default=0)
+
+    def _enter(self, trade: Trade) -> None:
+        self.live[trade.symbol][trade.strategy_id] = trade.trade_id
+        self._symbols[account_of(trade.symbol)].add(trade.symbol)
 
     def _pay(self, account: str, side: Side, paid: Decimal, fee: Decimal) -> None:
         change = -paid if side == "buy" else paid

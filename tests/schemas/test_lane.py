@@ -165,7 +165,7 @@ def test_a_run_of_duplicates_up_to_the_last_event_is_skipped(first: int) -> None
     assert not any(again)
     assert check.duplicates == len(again)
     assert check.head.seq == 5
-    assert admit(check, *run_of(1, after=events[-1]))
+    assert admit(check, run_of(1, after=events[-1])[0])
 
 
 def test_a_run_of_duplicates_that_begins_again_is_skipped() -> None:

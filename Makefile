@@ -1,0 +1,42 @@
+# Every target sets itself up: a virtual environment with exactly what the lock names.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := eventlog projector schemas compose tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/all.installed ## Carry a live trading app into PostgreSQL, kill parts, prove it (under 90 s)
+	@$(BIN)/memferry demo $(ARGS)
+
+test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/dev.installed ## Lint, types, and the rules of the house
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_house.py
+
+bench: $(VENV)/dev.installed ## Measure; ONLY=name,... measures some
+	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "memferry needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.installed: locks/%.lock pyproject.toml | $(BIN)/python
+	@echo "installing what locks/$*.lock names into $(VENV)" >&2
+	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r locks/$*.lock || \
+		{ echo "the packages could not be installed: is a Python package registry reachable?" >&2; exit 2; }
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""The main job on real parts and real data, in one command, with proofs that can fail."""

@@ -1,0 +1,71 @@
+"""Legal sequences of changes to one table, and what they do, one at a time."""
+
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+
+from schemas.tables import Change, Delete, Insert, Key, Patch, Row, Table, Upsert
+
+THINGS = Table("things", ("name", "number", "text", "amount"), ("name", "number"))
+Rows: TypeAlias = dict[Key, Row]
+
+_keys = st.tuples(st.sampled_from(["a", "b", "ä\t"]), st.sampled_from([1, 2]))
+_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5)
+_amounts = st.none() | st.decimals(-100, 100, places=2)
+
+
+def apply_one(rows: Rows, change: Change) -> Rows:
+    """What one change does to a table; the change must be legal."""
+    rows = dict(rows)
+    match change:
+        case Insert():
+            assert THINGS.key_of(change.row) not in rows
+            rows[THINGS.key_of(change.row)] = change.row
+        case Upsert():
+            rows[THINGS.key_of(change.row)] = change.row
+        case Patch():
+            present = dict(zip(THINGS.columns, rows[change.key], strict=True))
+            rows[change.key] = tuple((present | change.changes).values())
+        case Delete():
+            del rows[change.key]
+    return rows
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[Rows, list[Change]]:
+    """Return what a table holds at first and a sequence of changes that is legal from there."""
+    rows: Rows = {
+        key: (*key, draw(_texts), draw(_amounts)) for key in draw(st.sets(_keys, max_size=3))
+    }
+    start, changes = dict(rows), list[Change]()
+    for _ in range(draw(st.integers(0, 25))):
+        key = draw(_keys)
+        row: Row = (*key, draw(_texts), draw(_amounts))
+        change: Change
+        if key in rows:
+            values: dict[str, Any] = draw(
+                st.sampled_from(
+                    [{"text": row[2]}, {"amount": row[3]}, {"amount": row[3], "text": row[2]}]
+                )
+            )
+            change = draw(
+                st.sampled_from([Upsert(THINGS, row), Patch(THINGS, key, values), Delete(THINGS, key)])
+            )
+        else:
+            change = draw(st.sampled_from([Insert(THINGS, row), Upsert(THINGS, row)]))
+        changes.append(change)
+        rows = apply_one(rows, change)
+    return start, changes
+
+
+@st.composite
+def cut(draw: st.DrawFn, changes: list[Change]) -> list[list[Change]]:
+    """Return the same changes in batches, cut anywhere."""
+    places = sorted(draw(st.sets(st.integers(0, len(changes)), max_size=6)))
+    bounds = [0, *places, len(changes)]
+    return [changes[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def row_of(name: str, number: int, text: str = "", amount: str | None = None) -> Row:
+    return (name, number, text, None if amount is None else Decimal(amount))
