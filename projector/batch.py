@@ -10,12 +10,19 @@ from projector.lanes import LaneBook
 from schemas.control import CONTROL_PREFIX
 from schemas.domain import Domain
 from schemas.errors import FerryError
-from schemas.lane import LaneHead, LaneId
+from schemas.lane import LaneCheck, LaneHead, LaneId
 from schemas.tables import Change
 
 
 class EventUnreadable(FerryError):
     """The event's type is unknown here, or its data does not fit its type."""
+
+
+class HandlerFailed(FerryError):
+    """The domain's handler raised an error for an event."""
+
+
+_OTHER_DOMAIN = "run the projector with the domain that wrote this event (`domain`)"
 
 
 class Item(NamedTuple):
@@ -60,6 +67,7 @@ class Handler:
         A record that cannot be handled ends the segment before it, with the reason.
         """
         items: list[Item] = []
+        reason: FerryError
         next_offset = old_offset
         admit, by_type = self._lanes.admit, self._by_type
         for record in records:
@@ -67,32 +75,52 @@ class Handler:
                 break
             try:
                 admitted = admit(record)
-                if admitted is not None:
-                    event, check = admitted
-                    handler = by_type.get(event.type)
-                    if handler is not None:
-                        decode, project = handler
-                        changes = project(decode(event.data))
-                    elif event.type.startswith(CONTROL_PREFIX):
-                        changes = ()
-                    else:
-                        raise EventUnreadable(f"no kind has an event of type {event.type!r}")
-                    items.append(Item(partition, record.offset, check.lane, check.head, changes))
             except FerryError as error:
-                return Segment(partition, old_offset, next_offset, items, _placed(error, record))
-            except msgspec.MsgspecError as error:
-                reason = EventUnreadable(f"an event's data does not fit its type: {error}")
-                return Segment(partition, old_offset, next_offset, items, _placed(reason, record))
+                return Segment(partition, old_offset, next_offset, items, error)
+            if admitted is not None:
+                event, check = admitted
+                handler = by_type.get(event.type)
+                if handler is not None:
+                    decode, project = handler
+                    try:
+                        changes = project(decode(event.data))
+                    except Exception as error:  # the domain's code: one event must not end us
+                        reason = _unhandled(error, event.type, check, record)
+                        return Segment(partition, old_offset, next_offset, items, reason)
+                elif event.type.startswith(CONTROL_PREFIX):
+                    changes = ()
+                else:
+                    reason = EventUnreadable(
+                        f"no kind has an event of type {event.type!r}",
+                        where=_place(check, record),
+                        remedy=_OTHER_DOMAIN,
+                    )
+                    return Segment(partition, old_offset, next_offset, items, reason)
+                items.append(Item(partition, record.offset, check.lane, check.head, changes))
             next_offset = record.offset + 1
         return Segment(partition, old_offset, next_offset, items)
 
 
-def _placed(error: FerryError, record: "ConsumerRecord[bytes, bytes]") -> FerryError:
-    if not error.where:
-        error.where = f"partition {record.partition}, offset {record.offset}"
-    if not error.remedy:
-        error.remedy = "run the projector with the domain that wrote this event (`domain`)"
-    return error
+def _unhandled(
+    error: Exception, event_type: str, check: LaneCheck, record: "ConsumerRecord[bytes, bytes]"
+) -> FerryError:
+    where = _place(check, record)
+    if isinstance(error, msgspec.MsgspecError):
+        return EventUnreadable(
+            f"an event's data does not fit its type {event_type!r}: {error}",
+            where=where,
+            remedy=_OTHER_DOMAIN,
+        )
+    return HandlerFailed(
+        f"the handler of {event_type!r} failed: {error!r}",
+        where=where,
+        remedy="correct the handler (`domain`) and start the projector again",
+    )
+
+
+def _place(check: LaneCheck, record: "ConsumerRecord[bytes, bytes]") -> str:
+    seq = check.head.seq
+    return f"lane {check.lane}, seq {seq}, partition {record.partition}, offset {record.offset}"
 
 
 def newest_heads(items: Iterable[Item]) -> dict[LaneId, LaneHead]:

@@ -12,9 +12,9 @@ DIRECTORY = Path("build/demo")
 
 def demo(
     *,
-    seconds: float = 25.0,
-    speed: float = 800.0,
-    multiplicity: int = 2,
+    seconds: float = 24.0,
+    speed: float = 500.0,
+    multiplicity: int = 1,
     directory: Path = DIRECTORY,
 ) -> int:
     """Carry a live paper-trading app into PostgreSQL, kill parts on the way, and prove it.

@@ -64,3 +64,4 @@ def _configure_logs() -> None:
         level=os.environ.get("MEMFERRY_LOG", "INFO").upper(), handlers=[handler], force=True
     )
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from rich.text import Text
 from compose.demo.processes import Process
 from projector.sql import query
 
-_EVERY_S = 0.25
+_EVERY_S = 0.5
 _PLAIN_EVERY_S = 5.0
 
 

@@ -119,7 +119,9 @@ class SqliteOutbox:
     def close(self) -> None:
         """Let the next writer in."""
         self._db.close()
-        os.close(self._lock)
+        if self._lock >= 0:  # closed a second time, the number may be another's lock by now
+            os.close(self._lock)
+            self._lock = -1
 
     def _lane(self, partition: int) -> LaneId:
         return LaneId(self.identity.source, self.identity.generation, partition)

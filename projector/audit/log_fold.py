@@ -1,5 +1,6 @@
 """The first witness: the log alone, folded by the kinds' `evolve`, with no handler and no table."""
 
+import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +30,32 @@ Rows = dict[str, dict[str, RowWitness]]
 """table → key as text → witness, rows of a stream in the order of the log."""
 
 
+class _Entity:
+    """One entity's state, and its rows' digests once they were asked for: a new state, a new one."""
+
+    __slots__ = ("_witnesses", "kind", "source", "state", "stream")
+
+    def __init__(self, kind: Kind, source: str, stream: str, state: Any) -> None:
+        self.kind = kind
+        self.source = source
+        self.stream = stream
+        self.state = state
+        self._witnesses: tuple[tuple[str, str, RowWitness], ...] | None = None
+
+    def witnesses(self) -> tuple[tuple[str, str, RowWitness], ...]:
+        """Return (table, key, witness) of each of the entity's rows."""
+        if self._witnesses is None:
+            self._witnesses = tuple(
+                (
+                    table.name,
+                    key_text(table.key_of(row)),
+                    RowWitness(self.source, self.stream, row_digest(table.name, row)),
+                )
+                for table, row in self.kind.rows(self.state)
+            )
+        return self._witnesses
+
+
 class FoldFailed(FerryError):
     """The log cannot be folded: an event does not follow from the ones before it."""
 
@@ -48,7 +75,7 @@ class LogFold:
             )
             for name, (kind, event) in domain.by_type.items()
         }
-        self._entities: dict[int, dict[tuple[str, Hashable], tuple[Kind, str, str, Any]]] = {}
+        self._entities: dict[int, dict[tuple[str, Hashable], _Entity]] = {}
         self.offsets: dict[int, int] = {}
         self.events = 0
         self.on_barrier: Callable[[str, int], None] = lambda barrier, partition: None
@@ -58,15 +85,29 @@ class LogFold:
         """Records that were in the log a second time."""
         return self._lanes.duplicates
 
-    async def read(self, log: Log, partitions: Iterable[int], done: Callable[[int], bool]) -> None:
+    async def read(
+        self,
+        log: Log,
+        partitions: Iterable[int],
+        done: Callable[[int], bool],
+        patience_s: float = 60.0,
+    ) -> None:
         """Fold partitions onwards, each until `done(partition)` says so, asked before every record.
 
-        Raises: LaneBroken, RecordRefused, FoldFailed, naming the place.
+        Raises: LaneBroken, RecordRefused, FoldFailed, naming the place; TimeoutError where the log
+                gave no record for `patience_s` and something is still to be read.
         """
+        heard = time.monotonic()
         todo = {p for p in partitions if not done(p)}
         await log.start_at({p: self.offsets.get(p, 0) for p in todo})
         while todo:
-            for partition, records in (await log.fetch(_FETCH, _WAIT_MS)).items():
+            found = await log.fetch(_FETCH, _WAIT_MS)
+            now = time.monotonic()
+            if found:
+                heard = now
+            elif now - heard > patience_s:
+                raise TimeoutError(f"the log gave nothing for {patience_s} s")
+            for partition, records in found.items():
                 for record in records:
                     if done(partition):
                         break
@@ -98,7 +139,7 @@ class LogFold:
             entities = self._entities.setdefault(record.partition, {})
             place = (kind.name, key_of(decoded))
             present = entities.get(place)
-            entity = kind.evolve(present[3] if present else None, decoded)
+            entity = kind.evolve(present.state if present else None, decoded)
         except (KeyError, msgspec.MsgspecError, FerryError) as error:
             raise FoldFailed(
                 f"the log does not fold: {getattr(error, 'what', None) or repr(error)}",
@@ -108,13 +149,12 @@ class LogFold:
         if entity is None:
             entities.pop(place, None)
         else:
-            entities[place] = (kind, event.source, stream_of(decoded), entity)
+            entities[place] = _Entity(kind, event.source, stream_of(decoded), entity)
 
     def rows(self, partition: int) -> Rows:
         """Return the rows that the tables must hold for a partition's streams, at this point."""
         found: Rows = {name: {} for name in self._domain.tables}
-        for kind, source, stream, entity in self._entities.get(partition, {}).values():
-            for table, row in kind.rows(entity):
-                digest = row_digest(table.name, row)
-                found[table.name][key_text(table.key_of(row))] = RowWitness(source, stream, digest)
+        for entity in self._entities.get(partition, {}).values():
+            for table, key, witness in entity.witnesses():
+                found[table][key] = witness
         return found

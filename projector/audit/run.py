@@ -115,10 +115,9 @@ async def _audit_memory(  # noqa: PLR0917
 
     fold.on_barrier = at_barrier
     try:
-        async with asyncio.timeout(timeout_s):
-            await fold.read(
-                log, range(log.partitions), lambda p: all(left != p for _, left in todo)
-            )
+        await fold.read(
+            log, range(log.partitions), lambda p: all(left != p for _, left in todo), timeout_s
+        )
     except TimeoutError as error:
         barrier, partition = next(iter(todo))
         raise BarrierLate(

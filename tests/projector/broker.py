@@ -56,9 +56,7 @@ class Broker:
         for partition in sorted({row.partition for row in rows} - {CONTROL_PARTITION}):
             self.send(settings, partition, [r.event for r in rows if r.partition == partition])
 
-    def send(
-        self, settings: Settings, partition: int, values: Iterable[bytes | None]
-    ) -> None:
+    def send(self, settings: Settings, partition: int, values: Iterable[bytes | None]) -> None:
         """These bytes are in one partition, in this order."""
         self._do(self._send(kafka_topic(settings.topic, FIRST_GENERATION), partition, values))
 

@@ -50,7 +50,9 @@ def histories(draw: st.DrawFn) -> tuple[Rows, list[Change]]:
                 )
             )
             change = draw(
-                st.sampled_from([Upsert(THINGS, row), Patch(THINGS, key, values), Delete(THINGS, key)])
+                st.sampled_from(
+                    [Upsert(THINGS, row), Patch(THINGS, key, values), Delete(THINGS, key)]
+                )
             )
         else:
             change = draw(st.sampled_from([Insert(THINGS, row), Upsert(THINGS, row)]))

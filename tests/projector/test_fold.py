@@ -57,7 +57,9 @@ def test_a_batch_changes_each_row_at_most_once(history: tuple[Rows, list[Change]
 
     fold = _fold(changes)
 
-    touched = {(c.table.key_of(c.row) if isinstance(c, Insert | Upsert) else c.key) for c in changes}
+    touched = {
+        (c.table.key_of(c.row) if isinstance(c, Insert | Upsert) else c.key) for c in changes
+    }
     assert set(fold.tables["things"].changes) <= touched
 
 

@@ -1,0 +1,1 @@
+"""The write side, from one mutation to the bytes in Kafka."""

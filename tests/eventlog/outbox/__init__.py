@@ -1,0 +1,1 @@
+"""The durable queue, under every fault that a disk or a process can have."""

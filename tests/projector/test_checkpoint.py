@@ -1,0 +1,154 @@
+import os
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+
+from projector.checkpoint import Fenced, ProjectionHeld, advance, claim, stop_partition
+from projector.control_tables import Projection, set_state
+from schemas.lane import LaneHead, LaneId
+from tests.projector.segments import lanes_in, offsets_in
+
+LANE = LaneId("app-1", 1, 0)
+
+
+def head(seq: int) -> LaneHead:
+    return LaneHead(seq, f"{seq:064d}", 1)
+
+
+def test_a_claim_takes_every_partition_with_a_new_term(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    first = claim(database, projection, "live")
+    second = claim(database, projection, "live")
+
+    assert first.terms == {0: 1, 1: 1, 2: 1}
+    assert second.terms == {0: 2, 1: 2, 2: 2}
+    assert second.offsets == {0: 0, 1: 0, 2: 0}
+    (holders,) = zip(*database.execute("SELECT holder FROM memferry.checkpoint"), strict=True)
+    assert f"process {os.getpid()}" in holders[-1]
+
+
+def test_a_claim_goes_on_from_what_was_committed(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    held = claim(database, projection, "live")
+    advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+
+    again = claim(database, projection, "live")
+
+    assert again.offsets == {0: 5, 1: 0, 2: 0}
+    assert again.lanes == {LANE: head(4)}
+
+
+@pytest.mark.parametrize("state", ["held", "rebuilding"])
+def test_a_projection_in_another_state_cannot_be_claimed(
+    database: psycopg.Connection[Any], projection: Projection, state: Any
+) -> None:
+    set_state(database, projection.name, state, "a reason")
+
+    with pytest.raises(ProjectionHeld) as refused:
+        claim(database, projection, "live")
+
+    assert repr(projection.name) in refused.value.what
+    assert "memferry status" in refused.value.remedy
+
+
+def test_whoever_claimed_before_cannot_advance_any_more(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    passed = claim(database, projection, "live")
+    claim(database, projection, "live")
+
+    with pytest.raises(Fenced) as fenced, database.transaction():
+        advance(database, passed, {0: (0, 5)}, [(LANE, head(4))])
+
+    assert "term has passed" in fenced.value.what
+    assert offsets_in(database, projection) == {0: 0, 1: 0, 2: 0}
+    assert lanes_in(database, projection) == {}
+
+
+@pytest.mark.parametrize(
+    ("offsets", "lanes"),
+    [
+        ({0: (4, 9)}, []),
+        ({0: (5, 9), 1: (1, 2)}, []),
+        ({0: (5, 9), 7: (0, 2)}, []),
+        ({0: (5, 9)}, [(LANE, head(4))]),
+        ({0: (5, 9)}, [(LANE, head(3))]),
+    ],
+    ids=["other offset", "one of two", "no such partition", "same seq", "lower seq"],
+)
+def test_an_advance_from_anywhere_else_than_the_checkpoint_is_fenced(
+    database: psycopg.Connection[Any],
+    projection: Projection,
+    offsets: dict[int, tuple[int, int]],
+    lanes: list[tuple[LaneId, LaneHead]],
+) -> None:
+    held = claim(database, projection, "live")
+    held.terms[7] = 1
+    advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+
+    with pytest.raises(Fenced), database.transaction():
+        advance(database, held, offsets, lanes)
+
+    assert offsets_in(database, projection) == {0: 5, 1: 0, 2: 0}
+    assert lanes_in(database, projection) == {0: 4}
+
+
+def test_a_claim_waits_for_a_commit_under_way_and_goes_on_behind_it(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    held = claim(database, projection, "live")
+    claimed = []
+
+    def take_over() -> None:
+        with psycopg.connect(database.info.dsn, password=database.info.password) as conn:
+            claimed.append(claim(conn, projection, "live"))
+
+    successor = threading.Thread(target=take_over)
+    with database.transaction():
+        advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+        successor.start()
+        _until_somebody_waits(database)
+        assert not claimed
+    successor.join(10)
+
+    assert claimed[0].offsets[0] == 5
+    assert claimed[0].lanes == {LANE: head(4)}
+    with pytest.raises(Fenced), database.transaction():
+        advance(database, held, {0: (5, 6)}, [(LANE, head(5))])
+
+
+def _until_somebody_waits(conn: psycopg.Connection[Any]) -> None:
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    with psycopg.connect(conn.info.dsn, password=conn.info.password, autocommit=True) as watch:
+        watch.execute("SET statement_timeout = '10s'")
+        watch.execute(
+            "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE "
+            f"{conn.info.backend_pid} = ANY (pg_blocking_pids(pid))) LOOP "
+            "PERFORM pg_sleep(0.005); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$"
+        )
+        assert watch.execute(blocked, (conn.info.backend_pid,)).fetchone() == (1,)
+
+
+def test_a_stop_is_noted_by_the_holder_only_and_cleared_by_the_next_claim(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    passed = claim(database, projection, "live")
+    held = claim(database, projection, "live")
+
+    stop_partition(database, passed, 1, "a zombie says")
+    stop_partition(database, held, 2, "a hole")
+    noted = database.execute(
+        "SELECT partition, stopped FROM memferry.checkpoint WHERE projection = %s AND stopped <> ''",
+        (projection.name,),
+    ).fetchall()
+    claim(database, projection, "live")
+
+    assert noted == [(2, "a hole")]
+    cleared = database.execute(
+        "SELECT DISTINCT stopped FROM memferry.checkpoint WHERE projection = %s", (projection.name,)
+    ).fetchall()
+    assert cleared == [("",)]
