@@ -65,6 +65,8 @@ class ControlConnection:
                 with self._connect() as conn:
                     said = False
                     self._listen(conn)
+            except self._psycopg.errors.UndefinedTable:
+                self._ended.wait(_RETRY_S)  # no projector has made the control tables yet
             except self._psycopg.Error as error:
                 if not said:
                     log.warning("the control connection tries again: %s", str(error).strip())

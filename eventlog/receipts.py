@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from schemas.errors import FerryError
@@ -26,13 +27,14 @@ class Watermark:
     `advance` and `fail` may be called from any thread.
     """
 
-    __slots__ = ("_async_waiters", "_condition", "_count", "_error", "value")
+    __slots__ = ("_async_waiters", "_condition", "_count", "_error", "_gone", "value")
 
     def __init__(self, value: int = 0) -> None:
         self.value = value
         self._condition = threading.Condition()
         self._error: FerryError | None = None
         self._count = 0
+        self._gone = 0
         self._async_waiters: list[
             tuple[int, int, asyncio.AbstractEventLoop, asyncio.Future[None]]
         ] = []
@@ -90,7 +92,19 @@ class Watermark:
             await asyncio.wait_for(future, timeout)
         except TimeoutError:
             return self.value >= value
+        finally:
+            if future.cancelled():
+                self._forget_one()
         return True
+
+    def _forget_one(self) -> None:
+        """Note that a waiter gave up; once half of them have, make room."""
+        with self._condition:
+            self._gone += 1
+            if self._gone * 2 > len(self._async_waiters):
+                self._async_waiters = [w for w in self._async_waiters if not w[3].done()]
+                heapq.heapify(self._async_waiters)
+                self._gone = 0
 
 
 def _resolve(
@@ -104,7 +118,8 @@ def _resolve(
                 future.set_exception(error)
 
     if not loop.is_closed():
-        loop.call_soon_threadsafe(settle)
+        with suppress(RuntimeError):  # it closed since: nobody waits there any more
+            loop.call_soon_threadsafe(settle)
 
 
 class Receipt:

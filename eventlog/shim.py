@@ -66,8 +66,13 @@ class Ferry(Recorder):
 
     @property
     def snapshot_done(self) -> threading.Event:
-        """Set once everything that was in memory at `snapshot` is recorded."""
+        """Set once everything that was in memory at `snapshot` is recorded, or it stopped."""
         return self._snapshot.done
+
+    @property
+    def snapshot_error(self) -> FerryError | None:
+        """Why the first snapshot stopped, if it did: an entity that may not reach the log, say."""
+        return self._snapshot.error
 
     @property
     def snapshot_progress(self) -> tuple[int, int]:

@@ -1,11 +1,13 @@
 """The first snapshot, while the app trades: what memory held before the shim was attached."""
 
+import logging
 import threading
 
 from eventlog.recorder import Recorder
 from schemas.control import SnapshotCompleted
 from schemas.errors import FerryError
 
+log = logging.getLogger("memferry.snapshot")
 CHUNK_STREAMS = 64
 """Streams recorded in one hold of the shim's lock: well under a millisecond for small entities."""
 
@@ -57,5 +59,6 @@ class Snapshot:
             receipt.durable()
         except FerryError as error:
             self.error = error
+            log.exception("the first snapshot stopped")
         finally:
             self.done.set()

@@ -28,6 +28,10 @@ class FormatMismatch(FerryError):
     """The control tables were written by another version of memferry."""
 
 
+class SchemaOccupied(FerryError):
+    """Tables of the domain's names stand where a new projection's should: they are not touched."""
+
+
 class Projection(NamedTuple):
     """A projection as the database knows it."""
 
@@ -49,13 +53,32 @@ def connect(settings: Settings, role: str) -> psycopg.Connection[Any]:
             application_name=f"memferry {role}",
         )
     except psycopg.Error as error:
-        info = psycopg.conninfo.conninfo_to_dict(settings.postgres.dsn)
-        place = f"{info.get('host', 'default host')}:{info.get('port', 'default port')}"
+        place = _place(settings.postgres.dsn)
+        if place is None:  # what the driver says of it may hold the password
+            raise DatabaseUnreachable(
+                "the connection string cannot be read",
+                where="`postgres.dsn`, not shown because it may hold a password",
+                remedy="write `postgres.dsn` as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+                "with %40 for @, %2F for / and %25 for % in the password",
+            ) from None
         raise DatabaseUnreachable(
             f"PostgreSQL cannot be reached: {str(error).strip()}",
-            where=f"{place}, database {info.get('dbname', 'default')}",
+            where=place,
             remedy="start it (`memferry stack up` for the embedded one) or correct `postgres.dsn`",
         ) from error
+
+
+def _place(dsn: str) -> str | None:
+    """Return host, port and database, None where parts of a password may have got into them."""
+    try:
+        info = psycopg.conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return None
+    host, database = str(info.get("host", "default host")), str(info.get("dbname", "default"))
+    port = str(info.get("port", "default port"))
+    if "@" in host + database or ("port" in info and not port.replace(",", "").isdecimal()):
+        return None
+    return f"{host}:{port}, database {database}"
 
 
 def establish(
@@ -63,7 +86,7 @@ def establish(
 ) -> Projection:
     """Make the control tables and the projection where they are missing; return the projection.
 
-    Raises: ProjectionMismatch, FormatMismatch.
+    Raises: ProjectionMismatch, FormatMismatch, SchemaOccupied.
     """
     name = settings.projection or domain.name
     with conn.transaction():
@@ -89,7 +112,7 @@ def establish(
             schema = sql.Identifier(name)
             conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
             conn.execute(sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(schema))
-            conn.execute(domain.ddl)  # the domain's own, trusted
+            _create_tables(conn, name, domain)
             conn.execute(query("checkpoints_create"), {"name": name, "partitions": partitions})
     projection = read_projection(conn, name)
     if (projection.topic, projection.partitions) != (settings.topic, partitions):
@@ -100,6 +123,18 @@ def establish(
             remedy="set `topic` back, or give the new projection a name of its own (`projection`)",
         )
     return projection
+
+
+def _create_tables(conn: psycopg.Connection[Any], name: str, domain: Domain) -> None:
+    try:
+        conn.execute(domain.ddl)  # the domain's own, trusted
+    except psycopg.errors.DuplicateTable as error:
+        raise SchemaOccupied(
+            f"the schema of the new projection {name!r} holds tables already: {error.diag.message_primary}",
+            where=f"schema {name}",
+            remedy="choose another name (`projection`); if these are a lost projection's tables, "
+            "drop the schema: the log brings them again",
+        ) from error
 
 
 def read_projection(conn: psycopg.Connection[Any], name: str) -> Projection:

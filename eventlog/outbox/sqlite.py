@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +25,7 @@ EPOCH = 1
 """The epoch of every lane until the first switch raises it."""
 _SQLITE_MIN = 3_051_003  # the WAL-reset corruption was fixed in 3.51.3
 _BUSY_MS = 5_000
+_LAST_ROW = "SELECT coalesce(max(row), 0) FROM event"
 
 
 class SqliteOutbox:
@@ -40,22 +42,19 @@ class SqliteOutbox:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_for_writing(path)
         try:
-            self._db = _open_for_writing(path)
-            self._establish(identity)
+            with _damage_named(path):
+                self._db = _open_for_writing(path)
+                self._establish(identity)
+                self._heads = read_heads(self._db)
+                self._last_row: int = self._db.execute(_LAST_ROW).get
         except BaseException:
             os.close(self._lock)
             raise
-        self._heads: dict[int, LaneHead] = {
-            partition: LaneHead(seq, digest, epoch)
-            for partition, seq, digest, epoch in self._db.execute(
-                "SELECT partition, seq, digest, epoch FROM lane"
-            )
-        }
-        self._last_row: int = self._db.execute("SELECT coalesce(max(row), 0) FROM event").get
 
     def _establish(self, identity: OutboxIdentity) -> None:
         found = read_identity(self._db, self.path)
         if found is None:
+            _write_ahead(self._db, self.path)
             with self._db:
                 self._db.execute(files(__package__).joinpath("tables.sql").read_text("utf-8"))
                 self._db.execute(
@@ -68,6 +67,8 @@ class SqliteOutbox:
                 where=str(self.path),
                 remedy="set `outbox.path` to this source's own file, or put the settings back",
             )
+        else:
+            _write_ahead(self._db, self.path)
 
     def heads(self) -> Mapping[int, LaneHead]:
         """Return the last event of each lane that has one."""
@@ -98,7 +99,6 @@ class SqliteOutbox:
             event = seal(item.head, item.data, seq, EPOCH, place[1])
             places[partition] = (seq, digest_of(event))
             row += 1
-            item.seq = seq
             rows.append((row, partition, seq, item.stream, event))
         for partition, (seq, digest) in places.items():
             heads[partition] = LaneHead(seq, digest, EPOCH)
@@ -109,6 +109,8 @@ class SqliteOutbox:
                 "SET seq = excluded.seq, digest = excluded.digest, epoch = excluded.epoch",
                 [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()],
             )
+        for item, written in zip(pending, rows, strict=True):
+            item.seq = written[2]
         self._heads.update(heads)
         self._last_row = row
 
@@ -141,11 +143,10 @@ class SqliteOutboxReader:
         self.path = path
         self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._db.set_busy_timeout(_BUSY_MS)
-        identity = read_identity(self._db, path)
+        with _damage_named(path):
+            identity = read_identity(self._db, path)
         if identity is None:
-            raise OutboxInvalid(
-                "the file is no outbox", where=str(path), remedy="correct `outbox.path`"
-            )
+            raise _no_outbox(path)
         self.identity = identity
 
     def rows(self, after: int, limit: int) -> list[OutboxRow]:
@@ -153,33 +154,33 @@ class SqliteOutboxReader:
 
         The whole list at once, so that no read stays open and holds up a checkpoint.
         """
-        return list(read_rows(self._db, after, limit))
+        with _damage_named(self.path):
+            return list(read_rows(self._db, after, limit))
 
     def last_row(self) -> int:
         """Return the newest durable row, 0 where there is none."""
-        newest: int = self._db.execute("SELECT coalesce(max(row), 0) FROM event").get
+        with _damage_named(self.path):
+            newest: int = self._db.execute(_LAST_ROW).get
         return newest
 
     def at(self, partition: int, seq: int) -> OutboxRow | None:
         """Return one event by its place in its lane."""
-        for found in self._db.execute(
-            "SELECT row, partition, seq, stream, event FROM event WHERE partition = ? AND seq = ?",
-            (partition, seq),
-        ):
-            return OutboxRow(*found)
+        with _damage_named(self.path):
+            for found in self._db.execute(
+                "SELECT row, partition, seq, stream, event FROM event "
+                "WHERE partition = ? AND seq = ?",
+                (partition, seq),
+            ):
+                return OutboxRow(*found)
         return None
 
     def heads(self) -> dict[int, LaneHead]:
         """Return the last event of each lane that has one."""
-        return {
-            p: LaneHead(seq, digest, epoch)
-            for p, seq, digest, epoch in self._db.execute(
-                "SELECT partition, seq, digest, epoch FROM lane"
-            )
-        }
+        with _damage_named(self.path):
+            return read_heads(self._db)
 
     def changed(self) -> int:
-        """Return a number that differs after any commit by the writer: cheaper than reading rows."""
+        """Return a number that differs after any commit of the writer: cheaper than rows."""
         version: int = self._db.execute("PRAGMA data_version").get
         return version
 
@@ -197,18 +198,24 @@ def read_rows(db: apsw.Connection, after: int, limit: int) -> Iterator[OutboxRow
         yield OutboxRow(*found)
 
 
+def read_heads(db: apsw.Connection) -> dict[int, LaneHead]:
+    """Return the last event of each lane of an open outbox."""
+    return {
+        partition: LaneHead(seq, digest, epoch)
+        for partition, seq, digest, epoch in db.execute(
+            "SELECT partition, seq, digest, epoch FROM lane"
+        )
+    }
+
+
 def read_identity(db: apsw.Connection, path: Path) -> OutboxIdentity | None:
     """Return whose outbox this is, None for a new file; raises OutboxInvalid."""
-    try:
-        if not db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'identity'").get:
-            return None
-        version, content = next(db.execute("SELECT format, content FROM identity"))
-    except (apsw.NotADBError, apsw.CorruptError, StopIteration) as error:
-        raise OutboxInvalid(
-            f"the outbox file is damaged: {error}",
-            where=str(path),
-            remedy="keep the file; its events may be in the topic (`memferry status`)",
-        ) from error
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    if not tables:
+        return None
+    if not {"identity", "lane", "event"} <= tables:
+        raise _no_outbox(path)
+    version, content = db.execute("SELECT format, content FROM identity").get or (FORMAT, b"")
     if version != FORMAT:
         raise OutboxInvalid(
             f"the outbox has format {version}, this memferry writes format {FORMAT}",
@@ -256,23 +263,34 @@ def _open_for_writing(path: Path) -> apsw.Connection:
     if new:
         path.chmod(0o600)
     db.set_busy_timeout(_BUSY_MS)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        # NORMAL would skip the fsync behind every commit: durable receipts would be a lie.
-        db.execute("PRAGMA synchronous = FULL")
-        modes = (db.execute("PRAGMA journal_mode").get, db.execute("PRAGMA synchronous").get)
-    except (apsw.NotADBError, apsw.CorruptError) as error:
-        db.close()
-        raise OutboxInvalid(
-            f"the outbox file is damaged: {error}",
-            where=str(path),
-            remedy="keep the file; its events may be in the topic (`memferry status`)",
-        ) from error
+    return db
+
+
+def _write_ahead(db: apsw.Connection, path: Path) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    # NORMAL would skip the fsync behind every commit: durable receipts would be a lie.
+    db.execute("PRAGMA synchronous = FULL")
+    modes = (db.execute("PRAGMA journal_mode").get, db.execute("PRAGMA synchronous").get)
     if modes != ("wal", 2):
-        db.close()
         raise OutboxInvalid(
             f"SQLite refuses write-ahead logging with full fsync: {modes}",
             where=str(path),
             remedy="put the outbox on a local disk",
         )
-    return db
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Say of a file that SQLite cannot read that the outbox is damaged."""
+    try:
+        yield
+    except (apsw.NotADBError, apsw.CorruptError, msgspec.MsgspecError) as error:
+        raise OutboxInvalid(
+            f"the outbox file is damaged: {error}",
+            where=str(path),
+            remedy="keep the file; its events may be in the topic (`memferry status`)",
+        ) from error
+
+
+def _no_outbox(path: Path) -> OutboxInvalid:
+    return OutboxInvalid("the file is no outbox", where=str(path), remedy="correct `outbox.path`")

@@ -14,6 +14,7 @@ from schemas.domain import Domain, Kind
 from schemas.errors import FerryError
 from schemas.tables import key_text
 
+_pack = msgspec.msgpack.encode
 _FETCH = 10_000
 _WAIT_MS = 200
 
@@ -31,16 +32,21 @@ Rows = dict[str, dict[str, RowWitness]]
 
 
 class _Entity:
-    """One entity's state, and its rows' digests once they were asked for: a new state, a new one."""
+    """One entity's state, packed to a fraction of its size, and its rows' digests once asked for."""
 
-    __slots__ = ("_witnesses", "kind", "source", "state", "stream")
+    __slots__ = ("_state", "_witnesses", "kind", "source", "stream")
 
     def __init__(self, kind: Kind, source: str, stream: str, state: Any) -> None:
         self.kind = kind
         self.source = source
         self.stream = stream
-        self.state = state
+        self._state = _pack(state)
         self._witnesses: tuple[tuple[str, str, RowWitness], ...] | None = None
+
+    @property
+    def state(self) -> Any:
+        """The entity as `evolve` takes and returns it."""
+        return msgspec.msgpack.decode(self._state, type=self.kind.entity)
 
     def witnesses(self) -> tuple[tuple[str, str, RowWitness], ...]:
         """Return (table, key, witness) of each of the entity's rows."""

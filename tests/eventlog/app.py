@@ -31,7 +31,7 @@ IDENTITY = OutboxIdentity("app-1", "t", 1, 3)
 WINDOW = 3
 DEADLINE_S = 10.0
 
-Memory = dict[str, dict[Hashable, Any]]
+Memory = dict[str, dict[Any, Any]]
 
 
 def opened(name: str, **changes: Any) -> AccountOpened:

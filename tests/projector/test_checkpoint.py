@@ -1,5 +1,5 @@
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -8,7 +8,9 @@ import pytest
 from projector.checkpoint import Fenced, ProjectionHeld, advance, claim, stop_partition
 from projector.control_tables import Projection, set_state
 from schemas.lane import LaneHead, LaneId
+from schemas.settings import Settings
 from tests.projector.segments import lanes_in, offsets_in
+from tests.projector.waiting import until_blocked_by
 
 LANE = LaneId("app-1", 1, 0)
 
@@ -98,39 +100,24 @@ def test_an_advance_from_anywhere_else_than_the_checkpoint_is_fenced(
 
 
 def test_a_claim_waits_for_a_commit_under_way_and_goes_on_behind_it(
-    database: psycopg.Connection[Any], projection: Projection
+    settings: Settings, database: psycopg.Connection[Any], projection: Projection
 ) -> None:
     held = claim(database, projection, "live")
-    claimed = []
+    with (
+        psycopg.connect(settings.postgres.dsn, autocommit=True) as watch,
+        psycopg.connect(settings.postgres.dsn, autocommit=True) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with database.transaction():
+            advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+            successor = pool.submit(claim, other, projection, "live")
+            until_blocked_by(watch, database)
+            assert not successor.done()
 
-    def take_over() -> None:
-        with psycopg.connect(database.info.dsn, password=database.info.password) as conn:
-            claimed.append(claim(conn, projection, "live"))
-
-    successor = threading.Thread(target=take_over)
-    with database.transaction():
-        advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
-        successor.start()
-        _until_somebody_waits(database)
-        assert not claimed
-    successor.join(10)
-
-    assert claimed[0].offsets[0] == 5
-    assert claimed[0].lanes == {LANE: head(4)}
+        assert successor.result(10).offsets[0] == 5
+        assert successor.result().lanes == {LANE: head(4)}
     with pytest.raises(Fenced), database.transaction():
         advance(database, held, {0: (5, 6)}, [(LANE, head(5))])
-
-
-def _until_somebody_waits(conn: psycopg.Connection[Any]) -> None:
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
-    with psycopg.connect(conn.info.dsn, password=conn.info.password, autocommit=True) as watch:
-        watch.execute("SET statement_timeout = '10s'")
-        watch.execute(
-            "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE "
-            f"{conn.info.backend_pid} = ANY (pg_blocking_pids(pid))) LOOP "
-            "PERFORM pg_sleep(0.005); PERFORM pg_stat_clear_snapshot(); END LOOP; END $$"
-        )
-        assert watch.execute(blocked, (conn.info.backend_pid,)).fetchone() == (1,)
 
 
 def test_a_stop_is_noted_by_the_holder_only_and_cleared_by_the_next_claim(

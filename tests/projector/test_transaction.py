@@ -1,14 +1,20 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 
+from compose.stack import Stack
+from compose.stack.postgres import Postgres
 from projector.checkpoint import Fenced, claim
 from projector.control_tables import Projection
 from projector.transaction import EventRefused
 from schemas.errors import FerryError
+from schemas.settings import Settings
 from tests.projector.app import App, accounts_in, tables
 from tests.projector.segments import Worker, lanes_in, offsets_in
+from tests.projector.waiting import until_blocked_by
 
 A, B, *MANY = accounts_in(0, 1_500)
 C, *OTHERS = accounts_in(1, 400)
@@ -165,3 +171,44 @@ def test_a_zombie_with_a_bad_event_is_fenced_and_not_told_of_the_event(
 
     with pytest.raises(Fenced):
         zombie.transactions.apply(segments)
+
+
+@pytest.fixture
+def watch(settings: Settings) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(settings.postgres.dsn, autocommit=True) as conn:
+        yield conn
+
+
+def test_the_victim_of_a_deadlock_tries_again(
+    stack: Stack,
+    settings: Settings,
+    app: App,
+    database: psycopg.Connection[Any],
+    watch: psycopg.Connection[Any],
+    projection: Projection,
+) -> None:
+    with psycopg.connect(Postgres(stack.directory).superuser_url) as superuser:
+        superuser.execute("GRANT SET ON PARAMETER deadlock_timeout TO memferry")
+    app.open(A, B)
+    worker = Worker(database, projection)
+    worker.transactions.apply(worker.segments(app))
+    app.deposit(A, 1)
+    app.deposit(B, 2)
+    segments = worker.segments(app)
+    # Whoever looks first at the closed circle is its victim: us, and once it is closed.
+    database.execute("SET deadlock_timeout = '300ms'")
+
+    with psycopg.connect(settings.postgres.dsn) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("SET deadlock_timeout = '20s'")
+        other.execute(f"UPDATE {projection.name}.accounts SET owner = owner")
+        applying = pool.submit(worker.transactions.apply, segments)
+        until_blocked_by(watch, other)
+        other.execute(
+            "SELECT FROM memferry.checkpoint WHERE projection = %s FOR UPDATE", (projection.name,)
+        )
+        assert not applying.done()
+        other.rollback()
+
+        assert applying.result(10) == []
+    assert tables(watch, projection.name) == app.expected()
+    assert offsets_in(watch, projection)[0] == 4
