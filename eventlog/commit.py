@@ -45,9 +45,10 @@ class GroupCommit:
 
     def wait_for_room(self) -> None:
         """Block while the queue is full: the disk is slower than the app, and memory is bounded."""
-        if len(self._queue) >= self._limit:
+        waiting = len(self._queue)  # once: the writing thread may take the queue at any moment
+        if waiting >= self._limit:
             # Every commit takes the whole queue, so one commit from now there is room.
-            self._durable.wait(self._last_row - len(self._queue) + 1, None)
+            self._durable.wait(self._last_row - waiting + 1, None)
 
     def put(self, items: Sequence[Pending]) -> None:
         """Queue events that must become durable together."""

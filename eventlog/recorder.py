@@ -43,7 +43,7 @@ class Capability(FerryError):
 class _Entry:
     """What `record` needs to know of one event type, looked up once."""
 
-    __slots__ = ("encode", "evolve", "head", "key", "kind", "store", "stream", "type_name")
+    __slots__ = ("encode", "evolve", "head", "key", "kind", "store", "stream", "type_name", "whole")
 
     def __init__(
         self, source: str, kind: Kind, event: type[msgspec.Struct], type_name: str
@@ -56,6 +56,7 @@ class _Entry:
         self.key: Callable[[Any], Hashable] = kind.key_getter()
         self.stream: Callable[[Any], str] = kind.stream_getter()
         self.store: Store | None = None
+        self.whole = False  # the log holds everything of the kind: no stream needs a snapshot
 
 
 class Barrier(NamedTuple):
@@ -116,6 +117,8 @@ class Recorder:
             self._stores[kind_name] = store
             for event in kind.events.values():
                 self._entries[event].store = store
+            if not store.streams():
+                self.mark_whole(kind_name)
         return store
 
     def stores(self) -> dict[str, Store]:
@@ -125,6 +128,14 @@ class Recorder:
     def mark_known(self, streams: Iterable[str]) -> None:
         """Note streams whose state is in the log already: they need no first snapshot."""
         self._known.update(streams)
+
+    def mark_whole(self, kind_name: str) -> None:
+        """Note that the log holds every stream of a kind: none needs a first snapshot any more."""
+        with self.lock:
+            for event in self._stores[kind_name].kind.events.values():
+                self._entries[event].whole = True
+            prefix = f"{kind_name}/"
+            self._known = {stream for stream in self._known if not stream.startswith(prefix)}
 
     def is_known(self, stream: str) -> bool:
         """Say whether the log holds the stream's state."""
@@ -145,7 +156,7 @@ class Recorder:
         self._commit.wait_for_room()
         with self.lock:
             store = self._admit(entry)
-            if stream not in self._known:
+            if not entry.whole and stream not in self._known:
                 self._first_mutation(entry, store, stream)
             key = entry.key(event)
             entity = entry.evolve(store.get(key), event)
@@ -171,7 +182,7 @@ class Recorder:
             for entry, event, data in prepared:
                 store = self._admit(entry)
                 stream = entry.stream(event)
-                if stream not in self._known:
+                if not entry.whole and stream not in self._known:
                     self._first_mutation(entry, store, stream)
                 key = entry.key(event)
                 place = (entry.kind.name, key)

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from eventlog.outbox.contract import OutboxRow
 from eventlog.outbox.sqlite import SqliteOutboxReader
+from eventlog.outbox.tail import Tail
 from eventlog.publisher import Publisher
 from eventlog.topic import BrokerUnreachable, TopicHead, heads_of
 from schemas import envelope
@@ -78,6 +79,7 @@ def require_continuation(reader: SqliteOutboxReader, topic_heads: Mapping[int, T
 class Relay:
     """One outbox's way into Kafka. `on_mark(row)` is told of every newest acknowledged row.
 
+    `tail` is the outbox's own window on its newest rows, where it is in this process.
     `wait_for_row(row)` returns when a row behind `row` may exist; the default looks at the file.
     """
 
@@ -87,12 +89,14 @@ class Relay:
         on_mark: Callable[[int], None],
         wait_for_row: Callable[[int], Awaitable[object]] | None = None,
         on_trouble: Callable[[BaseException], None] | None = None,
+        tail: Tail | None = None,
     ) -> None:
         self._settings = settings
         self._reader = SqliteOutboxReader(settings.outbox_path)
         self._on_mark = on_mark
         self._wait_for_row = wait_for_row or self._watch_file
         self._on_trouble = on_trouble
+        self._tail = tail
         self._stopping = False
         self.sent_row = 0
 
@@ -143,7 +147,7 @@ class Relay:
         in_flight: deque[tuple[int, list[asyncio.Future[Any]]]] = deque()
         handed_over = self.sent_row
         while True:
-            rows = [] if self._stopping else self._reader.rows(handed_over, CHUNK_ROWS)
+            rows = [] if self._stopping else self._rows_after(handed_over)
             if rows:
                 rows = _until_control(rows)
                 if any(row.partition == CONTROL_PARTITION for row in rows):
@@ -161,6 +165,10 @@ class Relay:
                 return
             else:
                 await self._wait_for_row(handed_over)
+
+    def _rows_after(self, row: int) -> list[OutboxRow]:
+        rows = self._tail.after(row, CHUNK_ROWS) if self._tail is not None else None
+        return self._reader.rows(row, CHUNK_ROWS) if rows is None else rows
 
     async def _settle(self, in_flight: deque[tuple[int, list["asyncio.Future[Any]"]]]) -> None:
         row, futures = in_flight[0]

@@ -6,6 +6,7 @@ import signal
 import threading
 
 from eventlog.marks import MarkFile
+from eventlog.outbox.tail import Tail
 from eventlog.receipts import Watermark
 from eventlog.recorder import Recorder
 from eventlog.relay import Relay
@@ -19,11 +20,11 @@ log = logging.getLogger("memferry.relay")
 class RelayThread:
     """A relay inside the app, woken by the outbox's own commits."""
 
-    def __init__(self, ferry: Recorder, settings: Settings) -> None:
+    def __init__(self, ferry: Recorder, settings: Settings, tail: Tail) -> None:
         self._ferry = ferry
         self._mark = Watermark()
         ferry.serve_replicated(self._mark)
-        self._relay = Relay(settings, self._mark.advance, self._next_commit, report_trouble)
+        self._relay = Relay(settings, self._mark.advance, self._next_commit, report_trouble, tail)
         self._thread = threading.Thread(target=self._run, name="memferry-relay", daemon=True)
         ferry.on_close(self._close)
 

@@ -134,7 +134,7 @@ def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> 
             )
         ).durable(settings.kafka.timeout_ms / 1000)  # fmt: skip
     if settings.relay.mode == "thread":
-        RelayThread(ferry, settings).start()
+        RelayThread(ferry, settings, outbox.tail).start()
     else:
         follow_mark_file(ferry, settings)
     if settings.postgres.dsn:

@@ -53,6 +53,7 @@ class Snapshot:
                     chunk = streams[start : start + CHUNK_STREAMS]
                     self.entities += ferry.record_snapshot(kind, chunk)
                     self.streams += len(chunk)
+                ferry.mark_whole(kind)
             receipt = ferry.record_control(
                 SnapshotCompleted(ferry.source, self.streams, self.entities)
             )

@@ -5,7 +5,8 @@ snapshot of a store.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
+from itertools import pairwise
 from typing import Any, Protocol
 
 from schemas.domain import Kind
@@ -53,7 +54,13 @@ class DictStore:
                 remedy="register a dict of deques: stream → deque of entities",
             )
         _require_entities(kind, content.values())
-        self._by_stream = {self._stream(entity): key for key, entity in content.items()}
+        key_of = kind.key_getter()
+        _require_keys(kind, ((key, key_of(entity)) for key, entity in content.items()))
+        self._prefix = f"{kind.name}/"
+        # A key that is text is the end of its stream's name; others are looked up.
+        self._by_stream: dict[str, Any] | None = None
+        if not all(type(key) is str for key in content):
+            self._index()
 
     def get(self, key: Hashable) -> Any:
         """Return the entity, or None."""
@@ -63,22 +70,33 @@ class DictStore:
         """Set an entity; None ends it."""
         if entity is None:
             ended = self._content.pop(key, None)
-            if ended is not None:
+            if ended is not None and self._by_stream is not None:
                 self._by_stream.pop(self._stream(ended), None)
-        elif key in self._content:
-            self._content[key] = entity
-        else:
-            self._content[key] = entity
+            return
+        self._content[key] = entity
+        if self._by_stream is not None:
             self._by_stream[self._stream(entity)] = key
+        elif type(key) is not str:
+            self._index()
+
+    def _index(self) -> None:
+        self._by_stream = {self._stream(entity): key for key, entity in self._content.items()}
+
+    def _key_of(self, stream: str) -> Any:
+        if self._by_stream is not None:
+            return self._by_stream.get(stream)
+        return stream.removeprefix(self._prefix)
 
     def streams(self) -> list[str]:
         """Return the names of all streams that have an entity here."""
-        return list(self._by_stream)
+        if self._by_stream is not None:
+            return list(self._by_stream)
+        return [self._prefix + key for key in self._content]
 
     def of_stream(self, stream: str) -> list[Any]:
         """Return the entities of one stream, oldest first."""
-        key = self._by_stream.get(stream)
-        return [] if key is None else [self._content[key]]
+        entity = self._content.get(self._key_of(stream))
+        return [] if entity is None else [entity]
 
     def copy(self) -> Callable[[], Iterator[Any]]:
         """Take a shallow copy now; the returned function iterates over its entities, any time."""
@@ -87,9 +105,7 @@ class DictStore:
 
     def forget(self, stream: str) -> None:
         """Remove all entities of a stream."""
-        key = self._by_stream.pop(stream, None)
-        if key is not None:
-            del self._content[key]
+        self.put(self._key_of(stream), None)
 
 
 class WindowStore:
@@ -118,20 +134,31 @@ class WindowStore:
                     remedy="register a dict of collections.deque(maxlen=N)",
                 )
             _require_entities(kind, ring)
+        _require_keys(
+            kind,
+            ((k, self._ring_key(self._key(e))) for k, ring in content.items() for e in ring),
+        )
+        # Rings whose entities did not come in the order of their keys: these are searched whole.
+        self._unordered = {
+            ring_key
+            for ring_key, ring in content.items()
+            if any(not self._key(a) < self._key(b) for a, b in pairwise(ring))
+        }
 
     def _ring_key(self, key: Any) -> Any:
         return key[0] if self._width == 1 else key[: self._width]
 
     def get(self, key: Hashable) -> Any:
         """Return the entity, or None once it is evicted; the newest is found first."""
-        ring = self._content.get(self._ring_key(key))
+        ring_key = self._ring_key(key)
+        ring = self._content.get(ring_key)
         if ring:
             key_of = self._key
             newest = ring[-1]
             if key_of(newest) == key:
                 return newest
-            if key_of(newest) < key:  # the common case: a later entity than all there are
-                return None
+            if key_of(newest) < key and ring_key not in self._unordered:
+                return None  # the common case: a later entity than all there are
             return next((entity for entity in reversed(ring) if key_of(entity) == key), None)
         return None
 
@@ -143,7 +170,7 @@ class WindowStore:
             if entity is None:
                 return
             ring = self._new_ring(ring_key)
-        if ring and not self._key(ring[-1]) < key:
+        if ring and (ring_key in self._unordered or not self._key(ring[-1]) < key):
             for place, present in enumerate(ring):
                 if self._key(present) == key:
                     if entity is None:
@@ -151,6 +178,8 @@ class WindowStore:
                     else:
                         ring[place] = entity
                     return
+            if entity is not None:
+                self._unordered.add(ring_key)
         if entity is not None:
             ring.append(entity)
 
@@ -200,6 +229,15 @@ def _require_entities(kind: Kind, values: Any) -> None:
                 f"kind {kind.name!r} holds {kind.entity.__name__}, found {type(value).__name__}: "
                 f"{value!r:.80}",
                 remedy="register each container under the kind of what it holds",
+            )
+
+
+def _require_keys(kind: Kind, pairs: Iterable[tuple[Any, Any]]) -> None:
+    for key, own in pairs:
+        if key != own:
+            raise StoreRefused(
+                f"kind {kind.name!r}: {key!r} holds the entity of {own!r}",
+                remedy=f"file each entity under its own {', '.join(kind.key)}",
             )
 
 

@@ -130,7 +130,7 @@ def _create_tables(conn: psycopg.Connection[Any], name: str, domain: Domain) -> 
         conn.execute(domain.ddl)  # the domain's own, trusted
     except psycopg.errors.DuplicateTable as error:
         raise SchemaOccupied(
-            f"the schema of the new projection {name!r} holds tables already: {error.diag.message_primary}",
+            f"the new projection's schema holds tables already: {error.diag.message_primary}",
             where=f"schema {name}",
             remedy="choose another name (`projection`); if these are a lost projection's tables, "
             "drop the schema: the log brings them again",

@@ -14,6 +14,7 @@ import psycopg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from projector.lanes import RecordRefused, open_record
 from projector.log import BrokerUnreachable, Log
 from projector.sql import query
 from schemas import envelope
@@ -73,17 +74,24 @@ def _lane(source: str) -> LaneId:
 def _read_one(
     conn: psycopg.Connection[Any], base: str, checks: dict[str, LaneCheck], record: Any
 ) -> None:
-    event = envelope.decode(record.value)
+    value, event, seq = open_record(record)
     check = checks.get(event.source)
     if check is None:
         lane = _lane(event.source)
         check = checks[event.source] = LaneCheck(lane, genesis(lane))
-    seq = int(event.seq)
-    if not check.admit(record.value, seq, event.epoch, event.chain, record.offset):
+    if not check.admit(value, seq, event.epoch, event.chain, record.offset):
         return
     if event.source == DECISIONS_SOURCE:
-        conn.execute(query("decision_add"), (control_topic(base), seq, record.value, True))
-    _apply(conn, base, decode_control(event.type, event.data), event.time)
+        conn.execute(query("decision_add"), (control_topic(base), seq, value, True))
+    try:
+        control = decode_control(event.type, event.data)
+    except (KeyError, msgspec.MsgspecError) as error:
+        raise RecordRefused(
+            f"a control record of type {event.type!r} cannot be read: {error}",
+            where=f"topic {record.topic}, lane {check.lane}, seq {seq}, offset {record.offset}",
+            remedy="run the memferry that wrote it, or a later one",
+        ) from error
+    _apply(conn, base, control, event.time)
 
 
 def _apply(conn: psycopg.Connection[Any], topic: str, event: ControlEvent, at: str) -> None:

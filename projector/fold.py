@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any
 
 from schemas.errors import FerryError
-from schemas.tables import Change, Delete, Insert, Key, Patch, Row, Table, Upsert, key_text
+from schemas.tables import Insert, Key, Patch, Row, Table, Upsert, key_text
 
 
 class Op(IntEnum):
@@ -94,15 +94,14 @@ class Fold:
     def __init__(self, tables: Iterable[Table]) -> None:
         self.tables = {table.name: TableFold(table) for table in tables}
 
-    def add(self, change: Change) -> None:
-        """Fold one change in; raises ChangeRefused where it contradicts the ones before it."""
+    def add(self, change: Any) -> None:
+        """Fold one `Change` in; raises ChangeRefused where it contradicts the ones before it."""
         table = self.tables[change.table.name]
-        match change:
-            case Insert():
-                table.put(change.row, fresh=True)
-            case Patch():
-                table.patch(change.key, change.changes)
-            case Upsert():
-                table.put(change.row, fresh=False)
-            case Delete():
-                table.delete(change.key)
+        # By exact type: a match statement costs a microsecond an event here.
+        kind = type(change)
+        if kind is Insert or kind is Upsert:
+            table.put(change.row, fresh=kind is Insert)
+        elif kind is Patch:
+            table.patch(change.key, change.changes)
+        else:
+            table.delete(change.key)

@@ -18,6 +18,22 @@ class ForeignSource(LaneBroken):
     """An event comes from a source that the control topic does not know."""
 
 
+def open_record(record: "ConsumerRecord[bytes, bytes]") -> tuple[bytes, Envelope, int]:
+    """Return a record's bytes, its envelope and its number; raises RecordRefused."""
+    value = record.value
+    try:
+        if value is None:
+            raise EnvelopeInvalid("a record has no value")
+        event = envelope.decode(value)
+        return value, event, int(event.seq)
+    except (EnvelopeInvalid, ValueError) as error:
+        raise RecordRefused(
+            str(error).splitlines()[0],
+            where=f"topic {record.topic}, partition {record.partition}, offset {record.offset}",
+            remedy="find who else writes to this topic; only relays may",
+        ) from error
+
+
 class LaneBook:
     """The lanes of one projection or fold, from their applied heads onwards."""
 
@@ -40,18 +56,7 @@ class LaneBook:
 
         Raises: LaneBroken naming lane, seq and offset; RecordRefused naming partition and offset.
         """
-        value = record.value
-        try:
-            if value is None:
-                raise EnvelopeInvalid("a record has no value")
-            event = envelope.decode(value)
-            seq = int(event.seq)
-        except (EnvelopeInvalid, ValueError) as error:
-            raise RecordRefused(
-                str(error).splitlines()[0],
-                where=f"partition {record.partition}, offset {record.offset}",
-                remedy="find who else writes to this topic; only relays may",
-            ) from error
+        value, event, seq = open_record(record)
         check = self._checks.get((event.source, record.partition))
         if check is None:
             check = self._open(event, record, seq)

@@ -62,10 +62,11 @@ class Transactions:
 
     def _commit(self, segments: Sequence[Segment]) -> None:
         fold = Fold(self._domain.tables.values())
+        add = fold.add
         for segment in segments:
             for item in segment.items:
                 for change in item.changes:
-                    fold.add(change)
+                    add(change)
         offsets = {
             s.partition: (s.old_offset, s.new_offset)
             for s in segments

@@ -57,8 +57,9 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`thread`: inside the app. `process`: somebody runs `memferry relay` beside it."""
     batch_bytes: Positive = 256 * 1024
     """Upper bound of one Kafka batch before compression."""
-    compression: Literal["none", "lz4"] = "lz4"
-    """Trap: `lz4` needs the extra of aiokafka with that name; the base install brings it."""
+    compression: Literal["none", "snappy", "zstd", "lz4"] = "snappy"
+    """snappy takes 0.3 us an event, zstd 1.4 us for half the bytes. Trap: aiokafka's lz4 works at
+    level 9, 6 us an event."""
 
 
 class Projector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

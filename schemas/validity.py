@@ -212,13 +212,19 @@ class Validator:
         try:
             data = msgspec.json.encode(event)
             types = tuple(map(type, msgspec.structs.astuple(event)))
-            if types not in self._seen or b'Infinity"' in data or not self._all_utc(event):
-                if self._check is not None:
-                    self._check(event, self._name)
-                if self._flat:
-                    self._seen.add(types)
-            # NaN differs from itself, and a naive time from the decoded one.
-            same: bool = self._decode(data) == event
+            decoded = self._decode(data)  # looks at every constraint of the declared types
+            if (
+                types in self._seen
+                and b'Infinity"' not in data
+                and b'NaN"' not in data
+                and self._all_utc(event)
+            ):
+                return data
+            if self._check is not None:
+                self._check(event, self._name)
+            same: bool = decoded == event
+            if same and self._flat:
+                self._seen.add(types)
         except EventInvalid as error:
             error.where = self._place
             raise

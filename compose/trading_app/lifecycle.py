@@ -47,22 +47,30 @@ class Lifecycle:
         self._record = record
         self._seed = seed
         self._staffed = False
+        self._steps = {
+            0: self._start_all,
+            120: self._pause,
+            150: self._tune,
+            240: self._stop,
+            300: self._start_all,
+        }
+        self._candidate_steps = {
+            10: self._invite_candidate,
+            20: self._try_candidates,
+            30: self._dismiss_candidates,
+        }
 
     def on_tick(self, tick: Tick) -> None:
         """Do what is due at a tick."""
         if not self._staffed:
             self._hire(tick)
             self._staffed = True
-        self._candidates(tick)
-        match tick.ordinal % _CYCLE_TICKS:
-            case 0 | 300:
-                self._start_all(tick)
-            case 120:
-                self._pause(tick)
-            case 150:
-                self._tune(tick)
-            case 240:
-                self._stop(tick)
+        step = self._candidate_steps.get(tick.ordinal % _CANDIDATE_CYCLE_TICKS)
+        if step is not None:
+            step(tick)
+        step = self._steps.get(tick.ordinal % _CYCLE_TICKS)
+        if step is not None:
+            step(tick)
 
     def _hire(self, tick: Tick) -> None:
         for strategy_id, (algorithm, parameters) in STAFF.items():
@@ -100,23 +108,25 @@ class Lifecycle:
         if self._manager.status(strategy_id) == "running":
             self._record([StrategyStopped(strategy_id, tick.at, tick.at_ns)])
 
-    def _candidates(self, tick: Tick) -> None:
-        match tick.ordinal % _CANDIDATE_CYCLE_TICKS:
-            case 10:
-                candidate = f"{_CANDIDATE}{tick.ordinal}"
-                parameters = {"every": str(1 + chance(self._seed, "watch", tick.ordinal) % 3)}
-                self._record(
-                    [StrategyRegistered(candidate, "watch", parameters, tick.at, tick.at_ns)]
-                )
-            case 20 if tick.ordinal // _CANDIDATE_CYCLE_TICKS % 2:
-                for candidate in self._known_candidates():
-                    if self._manager.status(candidate) == "registered":
-                        self._record([StrategyStarted(candidate, tick.at, tick.at_ns)])
-            case 30:
-                for candidate in self._known_candidates():
-                    if self._manager.status(candidate) == "running":
-                        self._record([StrategyStopped(candidate, tick.at, tick.at_ns)])
-                    self._record([StrategyRemoved(candidate, tick.at, tick.at_ns)])
+    def _invite_candidate(self, tick: Tick) -> None:
+        every = str(1 + chance(self._seed, "watch", tick.ordinal) % 3)
+        strategy_id = f"{_CANDIDATE}{tick.ordinal}"
+        self._record(
+            [StrategyRegistered(strategy_id, "watch", {"every": every}, tick.at, tick.at_ns)]
+        )
+
+    def _try_candidates(self, tick: Tick) -> None:
+        """Let every second candidate look on; the others leave as they came."""
+        if tick.ordinal // _CANDIDATE_CYCLE_TICKS % 2:
+            for strategy_id in self._known_candidates():
+                if self._manager.status(strategy_id) == "registered":
+                    self._record([StrategyStarted(strategy_id, tick.at, tick.at_ns)])
+
+    def _dismiss_candidates(self, tick: Tick) -> None:
+        for strategy_id in self._known_candidates():
+            if self._manager.status(strategy_id) == "running":
+                self._record([StrategyStopped(strategy_id, tick.at, tick.at_ns)])
+            self._record([StrategyRemoved(strategy_id, tick.at, tick.at_ns)])
 
     def _known_candidates(self) -> list[str]:
         return [s for s in self._manager.strategies if s.startswith(_CANDIDATE)]

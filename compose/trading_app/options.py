@@ -1,7 +1,6 @@
 """What the app can be told at its start."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -43,10 +42,3 @@ class Options:
 
     ready_file: ResolvedPath | None = None
     """JSON file with `pid` and `port`, written when the app is attached and serving."""
-
-
-def write_ready_file(path: Path, text: str) -> None:
-    """Put the file in place whole: who sees it can read it."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.rename(path)

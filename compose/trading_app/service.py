@@ -1,9 +1,11 @@
 """The running app: trades at its pace, has every group acknowledged, serves HTTP, stops cleanly."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 
 import msgspec
 
@@ -12,8 +14,8 @@ from compose.trading_app.app import State, TradingApp
 from compose.trading_app.controls import Controls
 from compose.trading_app.http_api import HttpApi
 from compose.trading_app.journal import Journal
-from compose.trading_app.options import Options, write_ready_file
-from eventlog import Ferry
+from compose.trading_app.options import Options
+from eventlog import Ferry, FerryError
 from schemas.settings import load_settings
 
 SLICE_SECONDS = 0.01
@@ -38,9 +40,15 @@ async def serve(options: Options, controls: Controls) -> State:
     ferry = None if options.config is None else app.attach(load_settings(options.config))
     try:
         await _run(app, options, controls, api, _acknowledgement(ferry, journal))
-    finally:
+    except BaseException:
+        if ferry is not None:
+            with contextlib.suppress(FerryError):  # what failed first is what matters
+                ferry.close()
+        raise
+    else:
         if ferry is not None:
             await asyncio.to_thread(ferry.close)
+    finally:
         if journal is not None:
             journal.close()
     return app.state()
@@ -71,8 +79,7 @@ async def _run(
         if api is not None:
             tasks.create_task(api.serve())
         if options.ready_file is not None:
-            ready = {"pid": os.getpid(), "port": api.port if api else None}
-            write_ready_file(options.ready_file, msgspec.json.encode(ready).decode())
+            _say_ready(options.ready_file, api)
         await _trade(app, options.speed, controls, acknowledgement)
         if acknowledgement is not None:
             await acknowledgement.complete()
@@ -81,6 +88,14 @@ async def _run(
             api.close()
         for helper in helpers:
             helper.cancel()
+
+
+def _say_ready(path: Path, api: HttpApi | None) -> None:
+    """Put the file in place whole: who sees it can read it."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    ready = {"pid": os.getpid(), "port": api.port if api else None}
+    unfinished.write_bytes(msgspec.json.encode(ready))
+    unfinished.rename(path)
 
 
 async def _trade(

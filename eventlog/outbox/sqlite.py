@@ -1,6 +1,7 @@
 """The SQLite outbox: one file a source, one writer, every commit followed by an fsync."""
 
 import fcntl
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from eventlog.outbox.contract import (
     OutboxRow,
     Pending,
 )
+from eventlog.outbox.tail import Tail
 from schemas import envelope
 from schemas.lane import LaneHead, LaneId, genesis
 
@@ -25,6 +27,10 @@ EPOCH = 1
 """The epoch of every lane until the first switch raises it."""
 _SQLITE_MIN = 3_051_003  # the WAL-reset corruption was fixed in 3.51.3
 _BUSY_MS = 5_000
+_INSERTS = [
+    (size, "INSERT INTO event VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * size))
+    for size in (512, 64, 8, 1)
+]
 _LAST_ROW = "SELECT coalesce(max(row), 0) FROM event"
 
 
@@ -38,6 +44,7 @@ class SqliteOutbox:
     def __init__(self, path: Path, identity: OutboxIdentity) -> None:
         self.path = path
         self.identity = identity
+        self.tail = Tail()
         _require_recent_sqlite()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_for_writing(path)
@@ -84,8 +91,7 @@ class SqliteOutbox:
         Raises: apsw.Error; the outcome of the commit is then unknown and the outbox must be
                 reopened before anything more is acknowledged.
         """
-        heads: dict[int, LaneHead] = {}
-        rows: list[tuple[int, int, int, str, bytes]] = []
+        rows: list[OutboxRow] = []
         row = self._last_row
         places: dict[int, tuple[int, str]] = {}
         seal, digest_of = envelope.seal, envelope.digest
@@ -99,20 +105,28 @@ class SqliteOutbox:
             event = seal(item.head, item.data, seq, EPOCH, place[1])
             places[partition] = (seq, digest_of(event))
             row += 1
-            rows.append((row, partition, seq, item.stream, event))
-        for partition, (seq, digest) in places.items():
-            heads[partition] = LaneHead(seq, digest, EPOCH)
+            item.seq = seq
+            rows.append(OutboxRow(row, partition, seq, item.stream, event))
+        heads = {p: LaneHead(seq, digest, EPOCH) for p, (seq, digest) in places.items()}
         with self._db:
-            self._db.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", rows)
+            self._insert(rows)
             self._db.executemany(
                 "INSERT INTO lane VALUES (?, ?, ?, ?) ON CONFLICT (partition) DO UPDATE "
                 "SET seq = excluded.seq, digest = excluded.digest, epoch = excluded.epoch",
                 [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()],
             )
-        for item, written in zip(pending, rows, strict=True):
-            item.seq = written[2]
         self._heads.update(heads)
         self._last_row = row
+        self.tail.add(rows)
+
+    def _insert(self, rows: Sequence[OutboxRow]) -> None:
+        """Insert many rows a statement: each statement gives up the interpreter's lock once."""
+        start = 0
+        for size, statement in _INSERTS:
+            while len(rows) - start >= size:
+                chunk = rows[start : start + size]
+                self._db.execute(statement, tuple(itertools.chain.from_iterable(chunk)))
+                start += size
 
     def rows(self, after: int, limit: int) -> Iterator[OutboxRow]:
         """Yield durable events in commit order, from the row behind `after`."""
@@ -190,12 +204,15 @@ class SqliteOutboxReader:
 
 
 def read_rows(db: apsw.Connection, after: int, limit: int) -> Iterator[OutboxRow]:
-    """Yield events of an open outbox in commit order."""
-    for found in db.execute(
-        "SELECT row, partition, seq, stream, event FROM event WHERE row > ? ORDER BY row LIMIT ?",
-        (after, limit),
-    ):
-        yield OutboxRow(*found)
+    """Return an iterator over events of an open outbox, in commit order."""
+    return map(
+        OutboxRow._make,
+        db.execute(
+            "SELECT row, partition, seq, stream, event FROM event WHERE row > ? "
+            "ORDER BY row LIMIT ?",
+            (after, limit),
+        ),
+    )
 
 
 def read_heads(db: apsw.Connection) -> dict[int, LaneHead]:

@@ -17,7 +17,7 @@ from tests.benchmarks.catch_up import raw_staged
 from tests.benchmarks.result import Result, peak_rss_mb, result
 from tests.benchmarks.workload import settings_for, trade_events
 
-_EVENTS = 400_000
+_EVENTS = 180_000
 _DEADLINE_S = 120
 
 

@@ -53,13 +53,13 @@ async def relay_all(settings: Settings, last_row: int) -> float:
 
 
 async def _raw_send(settings: Settings, partitions: int) -> float:
-    """Return events/s of bare create_batch/send_batch for the outbox's own bytes, lz4."""
+    """Return events/s of bare create_batch/send_batch for the outbox's own bytes, compressed alike."""
     reader = SqliteOutboxReader(settings.outbox_path)
     rows = reader.rows(0, 50_000)
     reader.close()
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka.bootstrap, enable_idempotence=True, acks="all",
-        compression_type="lz4", max_batch_size=settings.relay.batch_bytes,
+        compression_type=settings.relay.compression, max_batch_size=settings.relay.batch_bytes,
     )  # fmt: skip
     await producer.start()
     topic = kafka_topic(settings.topic, 1)

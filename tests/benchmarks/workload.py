@@ -12,6 +12,7 @@ from schemas.trading import money
 from schemas.trading.trades import TradeOpened, TradePartiallyFilled
 
 _SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+_TICK = 20
 _LAG = 7  # an update follows its trade after so many trades
 
 
@@ -27,11 +28,13 @@ def trade_events(count: int, first: int = 0) -> Iterator[msgspec.Struct]:
     number, produced = first, 0
     unfilled = _Unfilled()
     quantity, fee = Decimal(40), Decimal("0.35")
+    price, lot = Decimal("101.25"), Decimal(100)
+    limits = [Decimal("101.50") + step for step in range(97)]
     while produced < count:
-        now_ns = time.time_ns()
-        now = datetime.datetime.fromtimestamp(now_ns // 1_000 / 1_000_000, datetime.UTC)
+        if produced % _TICK == 0:  # a market's clock ticks for many orders at once
+            now_ns = time.time_ns()
+            now = datetime.datetime.fromtimestamp(now_ns // 1_000 / 1_000_000, datetime.UTC)
         if produced % 10 == 9 and number - first > _LAG:
-            price = Decimal("101.25")
             filled = money.after_fill(unfilled, quantity, price, fee)
             yield TradePartiallyFilled(
                 f"T-{number - _LAG}", quantity, price, fee, filled.filled_quantity,
@@ -40,8 +43,8 @@ def trade_events(count: int, first: int = 0) -> Iterator[msgspec.Struct]:
         else:
             number += 1
             yield TradeOpened(
-                f"T-{number}", f"S-{number % 17}", _SYMBOLS[number % 5], "buy", Decimal(100),
-                Decimal("101.50") + number % 97, now, now_ns,
+                f"T-{number}", f"S-{number % 17}", _SYMBOLS[number % 5], "buy", lot,
+                limits[number % 97], now, now_ns,
             )  # fmt: skip
         produced += 1
 

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from eventlog.outbox.contract import OutboxRow
 from schemas.lane import CONTROL_PARTITION
@@ -33,16 +33,12 @@ class Broker:
         await producer.start()
         return admin, producer
 
-    def make_topics(self, settings: Settings) -> None:
-        """The topic and its control topic are there, and take records."""
-        self._do(
-            self._make(
-                {
-                    kafka_topic(settings.topic, FIRST_GENERATION): settings.kafka.partitions,
-                    control_topic(settings.topic): 1,
-                }
-            )
-        )
+    def make_topics(self, settings: Settings, *, control: bool = True) -> None:
+        """The topic and, unless it is there, its control topic take records."""
+        topics = {kafka_topic(settings.topic, FIRST_GENERATION): settings.kafka.partitions}
+        if control:
+            topics[control_topic(settings.topic)] = 1
+        self._do(self._make(topics))
 
     def drop_topic(self, settings: Settings) -> None:
         """The topic, not its control topic, is gone."""
@@ -63,6 +59,11 @@ class Broker:
     def send_control(self, settings: Settings, values: Iterable[bytes | None]) -> None:
         """These bytes are in the control topic, in this order."""
         self._do(self._send(control_topic(settings.topic), 0, values))
+
+    def cut(self, settings: Settings, partition: int, first: int) -> None:
+        """One partition holds nothing before this offset any more."""
+        place = TopicPartition(kafka_topic(settings.topic, FIRST_GENERATION), partition)
+        self._do(self._admin.delete_records({place: RecordsToDelete(first)}))
 
     def close(self) -> None:
         async def stop() -> None:

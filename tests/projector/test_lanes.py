@@ -99,7 +99,7 @@ def test_no_bytes_whatever_are_more_than_a_refused_record(value: bytes | None) -
     with pytest.raises(RecordRefused) as refused:
         LaneBook(1, {}, {"app-1"}).admit(record(TOPIC, 1, 7, value))
 
-    assert refused.value.where == "partition 1, offset 7"
+    assert refused.value.where == "topic log.1, partition 1, offset 7"
     assert refused.value.remedy
 
 

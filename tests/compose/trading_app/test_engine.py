@@ -1,6 +1,5 @@
 from collections import Counter
 
-import msgspec
 import pytest
 
 from compose.trading_app.desk import Desk
@@ -97,9 +96,9 @@ def test_no_bar_costs_more_than_a_few_events() -> None:
     assert 3 < len(events) / counts[True] < 10
 
 
-@pytest.mark.parametrize("cut", [777, 1201, 1202, 1203, 1500, 2000])
+@pytest.mark.parametrize("cut", [1, 777, 1201, 1202, 1203, 1204, 4000])
 def test_a_desk_cut_off_between_any_two_events_goes_on_without_a_collision(cut: int) -> None:
-    desk, events = Desk(), trade(1000).events[: cut * 2]
+    desk, events = Desk(), trade(1000).events[:cut]
     for event in events:
         desk.recording.record((event,))
 
@@ -114,4 +113,3 @@ def test_a_desk_cut_off_between_any_two_events_goes_on_without_a_collision(cut: 
     assert all(known[execution.execution_id].status == "failed" for execution in started)
     assert not desk.executions.unfinished()
     assert sum(isinstance(event, BarReceived) for event in events) + 500 == next(ticks).ordinal
-    assert all(isinstance(entity, msgspec.Struct) for entity in known.values())
