@@ -9,7 +9,7 @@ from schemas.errors import FerryError
 
 
 class GroupCommit:
-    """Owns the outbox's writing thread. Rows are numbered as they are queued, from the outbox's last.
+    """Owns the outbox's writing thread; numbers rows as they are queued, from the outbox's last.
 
     `put` must be called under the shim's lock: the queue's order is the order of commit. A failed
     commit halts: nothing queued is acknowledged any more, for its outcome is unknown.
@@ -74,7 +74,7 @@ class GroupCommit:
                 return
             try:
                 self._outbox.append(batch)
-            except Exception as error:  # noqa: BLE001  (whatever it was, nothing may be acknowledged)
+            except Exception as error:  # whatever it was, nothing is acknowledged
                 self._halt(error)
                 return
             self._durable.advance(batch[-1].row)
@@ -89,7 +89,7 @@ class GroupCommit:
         self._on_halt(self.halted)
 
     def close(self, timeout: float) -> bool:
-        """Commit what is queued and end the thread; False where `timeout` seconds were not enough."""
+        """Commit what is queued, end the thread; False where `timeout` seconds were not enough."""
         with self._wake:
             self._closing = True
             self._wake.notify()

@@ -47,7 +47,7 @@ class ControlConnection:
         self._marks = {p: Watermark() for p in range(ferry.identity.partitions)}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memferry-control", daemon=True)
-        ferry.serve_applied(self._marks)
+        ferry.promises.serve_applied(self._marks)
         ferry.on_close(self._close)
 
     def start(self) -> None:

@@ -4,13 +4,10 @@ import asyncio
 import heapq
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from schemas.errors import FerryError
-
-if TYPE_CHECKING:
-    from eventlog.recorder import Recorder
 
 
 class OutcomeUnknown(FerryError):
@@ -122,6 +119,48 @@ def _resolve(
             loop.call_soon_threadsafe(settle)
 
 
+class Capability(FerryError):
+    """A promise was asked for that this way of attaching cannot keep."""
+
+
+class Promises:
+    """How far the events of one shim are: the marks that its receipts wait for."""
+
+    def __init__(self) -> None:
+        self.durable = Watermark()
+        self._replicated: Watermark | None = None
+        self._applied: Mapping[int, Watermark] = {}
+
+    def replicated(self) -> Watermark:
+        """Return the mark of rows acknowledged by Kafka."""
+        if self._replicated is None:
+            raise Capability("the shim is not attached to a relay", remedy="use eventlog.attach")
+        return self._replicated
+
+    def applied(self, partition: int) -> Watermark:
+        """Return the mark of sequences committed in PostgreSQL, for one partition."""
+        mark = self._applied.get(partition)
+        if mark is None:
+            raise Capability(
+                "`applied` cannot be awaited: the shim has no control connection",
+                remedy="install memferry[control] and set `postgres.dsn`",
+            )
+        return mark
+
+    @property
+    def replicated_row(self) -> int:
+        """The newest row acknowledged by Kafka, 0 while no relay has said so."""
+        return self._replicated.value if self._replicated else 0
+
+    def serve_replicated(self, mark: Watermark) -> None:
+        """Let a relay, in this process or another, say how far Kafka has the events."""
+        self._replicated = mark
+
+    def serve_applied(self, marks: Mapping[int, Watermark]) -> None:
+        """Let the control connection say how far the tables are."""
+        self._applied = marks
+
+
 class Receipt:
     """One recorded event on its way: queued, durable, replicated, applied.
 
@@ -129,18 +168,18 @@ class Receipt:
     (None waits for ever) and OutcomeUnknown where the outbox failed.
     """
 
-    __slots__ = ("_ferry", "data", "event_id", "head", "partition", "row", "seq", "stream")
+    __slots__ = ("_promises", "data", "event_id", "head", "partition", "row", "seq", "stream")
 
     def __init__(  # noqa: PLR0917  (one a mutation: positional is faster)
         self,
-        ferry: "Recorder",
+        promises: Promises,
         event_id: str,
         partition: int,
         stream: str,
         head: bytes,
         data: bytes,
     ) -> None:
-        self._ferry = ferry
+        self._promises = promises
         self.event_id = event_id
         self.partition = partition
         self.stream = stream
@@ -151,30 +190,30 @@ class Receipt:
 
     def durable(self, timeout: float | None = None) -> None:
         """Return once the event is on disk, behind an fsync: the app may now answer its client."""
-        if not self._ferry.durable.wait(self.row, timeout):
+        if not self._promises.durable.wait(self.row, timeout):
             raise self._late("durable", timeout)
 
     async def until_durable(self, timeout: float | None = None) -> None:
         """Like `durable`, in asyncio."""
-        if not await self._ferry.durable.reached(self.row, timeout):
+        if not await self._promises.durable.reached(self.row, timeout):
             raise self._late("durable", timeout)
 
     def replicated(self, timeout: float | None = None) -> None:
         """Return once Kafka has acknowledged the event."""
-        if not self._ferry.replicated().wait(self.row, timeout):
+        if not self._promises.replicated().wait(self.row, timeout):
             raise self._late("replicated", timeout)
 
     async def until_replicated(self, timeout: float | None = None) -> None:
         """Like `replicated`, in asyncio."""
-        if not await self._ferry.replicated().reached(self.row, timeout):
+        if not await self._promises.replicated().reached(self.row, timeout):
             raise self._late("replicated", timeout)
 
     def applied(self, timeout: float | None = None) -> None:
-        """Return once the event's rows are committed in PostgreSQL; needs the control connection."""
+        """Return once its rows are committed in PostgreSQL; needs the control connection."""
         started = time.monotonic()
         self.durable(timeout)  # the event has a number in its lane only then
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-        if not self._ferry.applied(self.partition).wait(self.seq, left):
+        if not self._promises.applied(self.partition).wait(self.seq, left):
             raise self._late("applied", timeout)
 
     async def until_applied(self, timeout: float | None = None) -> None:
@@ -182,12 +221,13 @@ class Receipt:
         started = time.monotonic()
         await self.until_durable(timeout)
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-        if not await self._ferry.applied(self.partition).reached(self.seq, left):
+        if not await self._promises.applied(self.partition).reached(self.seq, left):
             raise self._late("applied", timeout)
 
     def _late(self, promise: str, timeout: float | None) -> ReceiptTimeout:
         return ReceiptTimeout(
             f"event {self.event_id} is not {promise} after {timeout} s",
-            where=f"stream {self.stream}, partition {self.partition}, seq {self.seq or 'not given'}",
+            where=f"stream {self.stream}, partition {self.partition}, "
+            f"seq {self.seq or 'not given'}",
             remedy="it may still become so; `memferry status` shows where events wait",
         )

@@ -2,14 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from eventlog.commit import GroupCommit
+from eventlog.entry import (
+    Entry,
+    EventTooLarge,
+    EventTypeUnknown,
+    FerryClosed,
+    StoreMissing,
+)
 from eventlog.outbox.contract import Outbox
-from eventlog.receipts import Receipt, Watermark
+from eventlog.receipts import Promises, Receipt
 from eventlog.stores import Store, StoreRefused, store_for
 from schemas import envelope
 from schemas.control import CONTROL_TYPE_OF, BarrierPlaced, ControlEvent
@@ -17,46 +24,6 @@ from schemas.domain import Domain, Kind
 from schemas.errors import FerryError
 from schemas.identity import id_generator
 from schemas.lane import CONTROL_PARTITION, partition_of
-from schemas.validity import Validator
-
-
-class EventTypeUnknown(FerryError):
-    """The event's type is not one of the domain's."""
-
-
-class EventTooLarge(FerryError):
-    """The event, envelope included, would not fit into the topic; memory has not changed."""
-
-
-class StoreMissing(FerryError):
-    """No container is registered for the event's kind."""
-
-
-class FerryClosed(FerryError):
-    """The shim takes no more events."""
-
-
-class Capability(FerryError):
-    """A promise was asked for that this way of attaching cannot keep."""
-
-
-class _Entry:
-    """What `record` needs to know of one event type, looked up once."""
-
-    __slots__ = ("encode", "evolve", "head", "key", "kind", "store", "stream", "type_name", "whole")
-
-    def __init__(
-        self, source: str, kind: Kind, event: type[msgspec.Struct], type_name: str
-    ) -> None:
-        self.kind = kind
-        self.type_name = type_name
-        self.encode = Validator(event).encode
-        self.head = envelope.HeadWriter(source, type_name).head
-        self.evolve: Callable[[Any, Any], Any] = kind.evolve
-        self.key: Callable[[Any], Hashable] = kind.key_getter()
-        self.stream: Callable[[Any], str] = kind.stream_getter()
-        self.store: Store | None = None
-        self.whole = False  # the log holds everything of the kind: no stream needs a snapshot
 
 
 class Barrier(NamedTuple):
@@ -78,12 +45,13 @@ class Recorder:
         self.domain = domain
         self.source = outbox.identity.source
         self.identity = outbox.identity
-        self.durable = Watermark()
+        self.promises = Promises()
+        self.durable = self.promises.durable
         self.lock = threading.RLock()
         self._outbox = outbox
         self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt)
         self._entries = {
-            event: _Entry(self.source, domain.kind_of[event], event, name)
+            event: Entry(self.source, domain.kind_of[event], event, name)
             for event, name in domain.type_of.items()
         }
         self._control_heads = {
@@ -98,9 +66,6 @@ class Recorder:
         self._closed: FerryError | None = None
         self._recorded = 0
         self._closers: list[Callable[[float], None]] = []
-        self._replicated: Watermark | None = None
-        self._applied: Mapping[int, Watermark] = {}
-        self._applied_refusal = "the shim has no control connection"
 
     # --- stores
 
@@ -227,20 +192,22 @@ class Recorder:
             memory = [(store.kind, store.copy()) for store in self._stores.values()]
         return Barrier(receipts, memory)
 
-    def _entry(self, event: msgspec.Struct) -> _Entry:
+    def _entry(self, event: msgspec.Struct) -> Entry:
         entry = self._entries.get(type(event))
         if entry is None:
             raise EventTypeUnknown(
                 f"{type(event).__name__} is no event of the domain {self.domain.name!r}",
+                where=f"type {type(event).__module__}.{type(event).__qualname__}",
                 remedy="declare it in a kind's `events`, under its type name with version",
             )
         return entry
 
-    def _admit(self, entry: _Entry) -> Store:
+    def _admit(self, entry: Entry) -> Store:
         self._require_open()
         if entry.store is None:
             raise StoreMissing(
                 f"no store is registered for kind {entry.kind.name!r}",
+                where=f"source {self.source}",
                 remedy=f"call ferry.register({entry.kind.name!r}, container) before recording",
             )
         return entry.store
@@ -251,7 +218,7 @@ class Recorder:
             raise error
 
     def _receipt(
-        self, entry: _Entry, stream: str, data: bytes, context: envelope.Context | None
+        self, entry: Entry, stream: str, data: bytes, context: envelope.Context | None
     ) -> Receipt:
         event_id = self._new_id()
         head = entry.head(stream, event_id, time.time_ns(), context)
@@ -264,15 +231,15 @@ class Recorder:
                 "the topic's max.message.bytes",
             )
         partition = partition_of(stream, self._partitions)
-        return Receipt(self, event_id, partition, stream, head, data)
+        return Receipt(self.promises, event_id, partition, stream, head, data)
 
     def _control_receipt(self, event: ControlEvent, partition: int) -> Receipt:
         stream = f"memferry/{self.source}"
         event_id = self._new_id()
         head = self._control_heads[type(event)](stream, event_id, time.time_ns())
-        return Receipt(self, event_id, partition, stream, head, msgspec.json.encode(event))
+        return Receipt(self.promises, event_id, partition, stream, head, msgspec.json.encode(event))
 
-    def _first_mutation(self, entry: _Entry, store: Store, stream: str) -> None:
+    def _first_mutation(self, entry: Entry, store: Store, stream: str) -> None:
         """Record the state before the first mutation, so that the log holds the whole stream."""
         if not self._snapshot_stream(store, stream):
             self._known.add(stream)
@@ -291,32 +258,6 @@ class Recorder:
             self._known.add(stream)
         return len(receipts)
 
-    # --- promises of receipts
-
-    def replicated(self) -> Watermark:
-        """Return the mark of rows acknowledged by Kafka."""
-        if self._replicated is None:
-            raise Capability("the shim is not attached to a relay", remedy="use eventlog.attach")
-        return self._replicated
-
-    def applied(self, partition: int) -> Watermark:
-        """Return the mark of sequences committed in PostgreSQL, for one partition."""
-        mark = self._applied.get(partition)
-        if mark is None:
-            raise Capability(
-                f"`applied` cannot be awaited: {self._applied_refusal}",
-                remedy="install memferry[control] and set `postgres.dsn`",
-            )
-        return mark
-
-    def serve_replicated(self, mark: Watermark) -> None:
-        """Let a relay, in this process or another, say how far Kafka has the events."""
-        self._replicated = mark
-
-    def serve_applied(self, marks: Mapping[int, Watermark]) -> None:
-        """Let the control connection say how far the tables are."""
-        self._applied = marks
-
     # --- life
 
     def on_close(self, closer: Callable[[float], None]) -> None:
@@ -324,8 +265,8 @@ class Recorder:
         self._closers.append(closer)
 
     def stats(self) -> dict[str, int]:
-        """Return counts: events recorded by this process, waiting for the disk, not yet in Kafka."""
-        sent = self._replicated.value if self._replicated else 0
+        """Return counts of events: recorded by this process, waiting for the disk, for Kafka."""
+        sent = self.promises.replicated_row
         return {
             "events_recorded": self._recorded,
             "queue_depth": self._commit.depth,

@@ -17,7 +17,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from eventlog.outbox.contract import OutboxRow
-from eventlog.outbox.sqlite import SqliteOutboxReader
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.outbox.tail import Tail
 from eventlog.publisher import Publisher
 from eventlog.topic import BrokerUnreachable, TopicHead, heads_of

@@ -23,7 +23,7 @@ class RelayThread:
     def __init__(self, ferry: Recorder, settings: Settings, tail: Tail) -> None:
         self._ferry = ferry
         self._mark = Watermark()
-        ferry.serve_replicated(self._mark)
+        ferry.promises.serve_replicated(self._mark)
         self._relay = Relay(settings, self._mark.advance, self._next_commit, report_trouble, tail)
         self._thread = threading.Thread(target=self._run, name="memferry-relay", daemon=True)
         ferry.on_close(self._close)
@@ -63,7 +63,7 @@ def follow_mark_file(ferry: Recorder, settings: Settings) -> None:
         marks.close()
 
     thread = threading.Thread(target=follow, name="memferry-mark", daemon=True)
-    ferry.serve_replicated(watermark)
+    ferry.promises.serve_replicated(watermark)
 
     def close(timeout: float) -> None:
         ended.set()

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from eventlog.control_connection import ControlConnection
 from eventlog.outbox.contract import OutboxIdentity, OutboxRow
-from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.outbox.sqlite import SqliteOutbox
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.recorder import Recorder
 from eventlog.relay import require_continuation
 from eventlog.relay_service import RelayThread, follow_mark_file
@@ -198,7 +199,7 @@ def _run_apart(work: Coroutine[Any, Any, T]) -> T:
     def run() -> None:
         try:
             result.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001  (handed to the caller's thread)
+        except BaseException as error:  # handed to the caller's thread
             failure.append(error)
 
     thread = threading.Thread(target=run, name="memferry-attach")

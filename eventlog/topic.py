@@ -61,11 +61,12 @@ async def ensure_topics(settings: Settings, generation: int) -> int:
         )
         described = {d["topic"]: d for d in await admin.describe_topics([data, control])}
         for name in (data, control):
-            if described[name]["error_code"]:
+            code = described[name]["error_code"]
+            if code:
                 raise TopicUnsafe(
-                    f"the topic cannot be made or read (Kafka error {described[name]['error_code']})",
+                    f"the topic cannot be made or read (Kafka error {code})",
                     where=f"topic {name} at {kafka.bootstrap}",
-                    remedy="make it by hand with infinite retention, or allow this user to create it",
+                    remedy="make it by hand with infinite retention, or let this user create it",
                 )
             _verify(name, await _configs(admin, name), kafka.max_event_bytes)
     if len(described[control]["partitions"]) != 1:
@@ -139,7 +140,7 @@ async def heads_of(settings: Settings, source: str, generation: int) -> dict[int
     try:
         async with asyncio.timeout(timeout_ms / 1000):
             await consumer.start()
-        partitions = await consumer._client.fetch_all_metadata()  # noqa: SLF001
+        partitions = await consumer._client.fetch_all_metadata()
         places = [TopicPartition(data, p) for p in partitions.partitions_for_topic(data) or ()]
         places.append(TopicPartition(control, 0))
         consumer.assign(places)

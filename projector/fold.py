@@ -1,4 +1,4 @@
-"""Many changes of a batch into at most one change a row, so that one statement a table applies them.
+"""Many changes of a batch into at most one a row, so that one statement a table applies them.
 
 PostgreSQL refuses an upsert that touches a row twice; folding in Python is also cheaper than
 letting the database write the same row several times.

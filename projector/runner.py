@@ -170,7 +170,7 @@ class Projector:
 class _Pump:
     """One claim's worth of work."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         owner: Projector,
         conn: psycopg.Connection[Any],

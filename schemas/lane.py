@@ -49,7 +49,7 @@ class SequenceGap(LaneBroken):
 
 
 class ChainBroken(LaneBroken):
-    """An event does not carry the SHA-256 of the one before it: something was altered or swapped."""
+    """An event's chain is not the SHA-256 of the one before: something was altered or swapped."""
 
 
 class DuplicateDiffers(LaneBroken):
@@ -100,7 +100,7 @@ class LaneCheck:
     def admit(self, event_bytes: bytes, seq: int, epoch: int, chain: str, offset: int) -> bool:
         """Advance over one record: True if it is the next event, False if it was applied before.
 
-        Raises: SequenceGap, ChainBroken, DuplicateDiffers or EpochFell, naming lane, seq and offset.
+        Raises: SequenceGap, ChainBroken, DuplicateDiffers, EpochFell: lane, seq and offset named.
         """
         head = self.head
         if seq != head.seq + 1:

@@ -1,4 +1,4 @@
-"""The command tree, and what a command's end means: 0 clean, 1 findings, 2 error, 130 interrupted."""
+"""The command tree; exit 0 is clean, 1 findings, 2 a usage or tool error, 130 interrupted."""
 
 import logging
 import os

@@ -104,9 +104,7 @@ class Commands:
                 [*MEMFERRY, *words, "--json"], stdout=subprocess.PIPE, stderr=log,
                 env=self._environment,
             )  # fmt: skip
-            assert process.stdout is not None
-            output = process.stdout.read()
-            process.stdout.close()
+            output = process.stdout.read() if process.stdout else b""
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         name = words[0]

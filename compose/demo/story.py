@@ -18,7 +18,7 @@ from compose.demo.processes import MEMFERRY, Commands, Process
 from compose.demo.summary import AuditSummary, RollbackSummary, Summary
 from compose.demo.watch import Watch
 from compose.stack import Stack
-from eventlog.outbox.sqlite import SqliteOutboxReader
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from projector.sql import query
 from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION

@@ -74,7 +74,7 @@ def show(summary: Summary, console: Console, path: Path) -> None:
     console.print()
     console.print(table)
     console.print()
-    kills = ", ".join(f"{name} {count}×" for name, count in summary.kills.items())
+    kills = ", ".join(f"{name} {count} time(s)" for name, count in summary.kills.items())
     memory = ", ".join(f"{name} {mb:.0f}" for name, mb in summary.peak_rss_mb.items())
     lines = [
         ("recorded", f"{summary.events_recorded:,} events"),

@@ -4,7 +4,6 @@ import fcntl
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,20 +17,26 @@ from eventlog.outbox.contract import (
     OutboxRow,
     Pending,
 )
+from eventlog.outbox.sqlite_reader import (
+    BUSY_MS,
+    FORMAT,
+    LAST_ROW,
+    damage_named,
+    read_heads,
+    read_identity,
+    read_rows,
+    require_recent_sqlite,
+)
 from eventlog.outbox.tail import Tail
 from schemas import envelope
 from schemas.lane import LaneHead, LaneId, genesis
 
-FORMAT = 1
 EPOCH = 1
 """The epoch of every lane until the first switch raises it."""
-_SQLITE_MIN = 3_051_003  # the WAL-reset corruption was fixed in 3.51.3
-_BUSY_MS = 5_000
 _INSERTS = [
-    (size, "INSERT INTO event VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * size))
+    (size, f"INSERT INTO event VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)}")  # noqa: S608
     for size in (512, 64, 8, 1)
 ]
-_LAST_ROW = "SELECT coalesce(max(row), 0) FROM event"
 
 
 class SqliteOutbox:
@@ -45,15 +50,15 @@ class SqliteOutbox:
         self.path = path
         self.identity = identity
         self.tail = Tail()
-        _require_recent_sqlite()
+        require_recent_sqlite()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = _lock_for_writing(path)
         try:
-            with _damage_named(path):
+            with damage_named(path):
                 self._db = _open_for_writing(path)
                 self._establish(identity)
                 self._heads = read_heads(self._db)
-                self._last_row: int = self._db.execute(_LAST_ROW).get
+                self._last_row: int = self._db.execute(LAST_ROW).get
         except BaseException:
             os.close(self._lock)
             raise
@@ -143,120 +148,6 @@ class SqliteOutbox:
         return LaneId(self.identity.source, self.identity.generation, partition)
 
 
-class SqliteOutboxReader:
-    """The reading end, for the relay: never writes, never checkpoints, sees committed rows only."""
-
-    def __init__(self, path: Path) -> None:
-        _require_recent_sqlite()
-        if not path.exists():
-            raise OutboxInvalid(
-                "there is no outbox file",
-                where=str(path),
-                remedy="start the app once with this settings file, or correct `outbox.path`",
-            )
-        self.path = path
-        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        self._db.set_busy_timeout(_BUSY_MS)
-        with _damage_named(path):
-            identity = read_identity(self._db, path)
-        if identity is None:
-            raise _no_outbox(path)
-        self.identity = identity
-
-    def rows(self, after: int, limit: int) -> list[OutboxRow]:
-        """Return durable events in commit order, from the row behind `after`.
-
-        The whole list at once, so that no read stays open and holds up a checkpoint.
-        """
-        with _damage_named(self.path):
-            return list(read_rows(self._db, after, limit))
-
-    def last_row(self) -> int:
-        """Return the newest durable row, 0 where there is none."""
-        with _damage_named(self.path):
-            newest: int = self._db.execute(_LAST_ROW).get
-        return newest
-
-    def at(self, partition: int, seq: int) -> OutboxRow | None:
-        """Return one event by its place in its lane."""
-        with _damage_named(self.path):
-            for found in self._db.execute(
-                "SELECT row, partition, seq, stream, event FROM event "
-                "WHERE partition = ? AND seq = ?",
-                (partition, seq),
-            ):
-                return OutboxRow(*found)
-        return None
-
-    def heads(self) -> dict[int, LaneHead]:
-        """Return the last event of each lane that has one."""
-        with _damage_named(self.path):
-            return read_heads(self._db)
-
-    def changed(self) -> int:
-        """Return a number that differs after any commit of the writer: cheaper than rows."""
-        version: int = self._db.execute("PRAGMA data_version").get
-        return version
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-
-def read_rows(db: apsw.Connection, after: int, limit: int) -> Iterator[OutboxRow]:
-    """Return an iterator over events of an open outbox, in commit order."""
-    return map(
-        OutboxRow._make,
-        db.execute(
-            "SELECT row, partition, seq, stream, event FROM event WHERE row > ? "
-            "ORDER BY row LIMIT ?",
-            (after, limit),
-        ),
-    )
-
-
-def read_heads(db: apsw.Connection) -> dict[int, LaneHead]:
-    """Return the last event of each lane of an open outbox."""
-    return {
-        partition: LaneHead(seq, digest, epoch)
-        for partition, seq, digest, epoch in db.execute(
-            "SELECT partition, seq, digest, epoch FROM lane"
-        )
-    }
-
-
-def read_identity(db: apsw.Connection, path: Path) -> OutboxIdentity | None:
-    """Return whose outbox this is, None for a new file; raises OutboxInvalid."""
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
-    if not tables:
-        return None
-    if not {"identity", "lane", "event"} <= tables:
-        raise _no_outbox(path)
-    version, content = db.execute("SELECT format, content FROM identity").get or (FORMAT, b"")
-    if version != FORMAT:
-        raise OutboxInvalid(
-            f"the outbox has format {version}, this memferry writes format {FORMAT}",
-            where=str(path),
-            remedy=f"run the memferry that wrote it, or one that knows format {version}",
-        )
-    return msgspec.json.decode(content, type=OutboxIdentity)
-
-
-def _describe(identity: OutboxIdentity) -> str:
-    return (
-        f"source {identity.source!r}, topic {identity.topic!r} generation {identity.generation} "
-        f"with {identity.partitions} partitions"
-    )
-
-
-def _require_recent_sqlite() -> None:
-    if apsw.SQLITE_VERSION_NUMBER < _SQLITE_MIN:
-        raise OutboxInvalid(
-            f"SQLite {apsw.sqlite_lib_version()} can corrupt a write-ahead log",
-            remedy="install the apsw wheel, 3.51.3 or later",
-        )
-
-
 def _lock_for_writing(path: Path) -> int:
     handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -279,7 +170,7 @@ def _open_for_writing(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path))
     if new:
         path.chmod(0o600)
-    db.set_busy_timeout(_BUSY_MS)
+    db.set_busy_timeout(BUSY_MS)
     return db
 
 
@@ -296,18 +187,8 @@ def _write_ahead(db: apsw.Connection, path: Path) -> None:
         )
 
 
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """Say of a file that SQLite cannot read that the outbox is damaged."""
-    try:
-        yield
-    except (apsw.NotADBError, apsw.CorruptError, msgspec.MsgspecError) as error:
-        raise OutboxInvalid(
-            f"the outbox file is damaged: {error}",
-            where=str(path),
-            remedy="keep the file; its events may be in the topic (`memferry status`)",
-        ) from error
-
-
-def _no_outbox(path: Path) -> OutboxInvalid:
-    return OutboxInvalid("the file is no outbox", where=str(path), remedy="correct `outbox.path`")
+def _describe(identity: OutboxIdentity) -> str:
+    return (
+        f"source {identity.source!r}, topic {identity.topic!r} generation {identity.generation} "
+        f"with {identity.partitions} partitions"
+    )

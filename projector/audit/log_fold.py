@@ -32,7 +32,7 @@ Rows = dict[str, dict[str, RowWitness]]
 
 
 class _Entity:
-    """One entity's state, packed to a fraction of its size, and its rows' digests once asked for."""
+    """One entity's state, packed to a fraction of its size, and its rows' digests once asked."""
 
     __slots__ = ("_state", "_witnesses", "kind", "source", "stream")
 

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaProducer
 
 from compose.stack import ephemeral_stack
 from eventlog.outbox.contract import OutboxIdentity
-from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.outbox.sqlite import SqliteOutbox
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.publisher import HEADERS
 from eventlog.recorder import Recorder
 from eventlog.relay import Relay

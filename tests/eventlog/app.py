@@ -11,7 +11,8 @@ import apsw
 import msgspec
 
 from eventlog.outbox.contract import OutboxIdentity, OutboxRow
-from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.outbox.sqlite import SqliteOutbox
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.shim import Ferry
 from schemas import envelope
 from schemas.lane import LaneCheck, LaneId, genesis

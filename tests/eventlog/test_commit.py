@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from eventlog.commit import GroupCommit
-from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.entry import FerryClosed
+from eventlog.outbox.sqlite import SqliteOutbox
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.receipts import OutcomeUnknown, ReceiptTimeout, Watermark
-from eventlog.recorder import FerryClosed
 from schemas import envelope
 from schemas.errors import FerryError
 from tests.eventlog.app import (

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from eventlog.receipts import OutcomeUnknown, ReceiptTimeout, Watermark
-from eventlog.recorder import Capability
+from eventlog.receipts import Capability, OutcomeUnknown, ReceiptTimeout, Watermark
 from tests.eventlog.app import DEADLINE_S, App, BusyDisk, opened
 
 LOST = OutcomeUnknown("the disk is gone", where="rows 1 to 2", remedy="restart the app")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from eventlog import Context
-from eventlog.recorder import FerryClosed
+from eventlog.entry import FerryClosed
 from eventlog.stores import StoreRefused
 from schemas import envelope
 from schemas.control import BarrierPlaced, SnapshotCompleted, decode_control

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from eventlog.entry import EventTooLarge, EventTypeUnknown, StoreMissing
 from eventlog.outbox.sqlite import SqliteOutbox
-from eventlog.recorder import EventTooLarge, EventTypeUnknown, Recorder, StoreMissing
+from eventlog.recorder import Recorder
 from schemas.domain import DomainInvalid, TransitionRefused
 from schemas.errors import FerryError
 from schemas.validity import EventInvalid

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from eventlog.recorder import EventTooLarge
+from eventlog.entry import EventTooLarge
 from eventlog.snapshot import CHUNK_STREAMS
 from schemas import envelope
 from schemas.control import SnapshotCompleted, decode_control

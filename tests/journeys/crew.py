@@ -14,7 +14,7 @@ import psycopg
 
 from compose.demo.processes import MEMFERRY, Commands, Process
 from eventlog.marks import MarkFile
-from eventlog.outbox.sqlite import SqliteOutboxReader
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from projector.sql import query
 from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION

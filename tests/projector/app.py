@@ -12,7 +12,8 @@ from aiokafka.structs import ConsumerRecord
 from psycopg import sql
 
 from eventlog.outbox.contract import OutboxIdentity, OutboxRow
-from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.outbox.sqlite import SqliteOutbox
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.receipts import Receipt
 from eventlog.recorder import Recorder
 from schemas.control import SourceOpened

@@ -9,7 +9,8 @@ import apsw
 import pytest
 
 from eventlog.outbox.contract import OutboxInUse, OutboxInvalid
-from eventlog.outbox.sqlite import SqliteOutbox, SqliteOutboxReader
+from eventlog.outbox.sqlite import SqliteOutbox
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from schemas.lane import CONTROL_PARTITION
 from tests.eventlog.app import IDENTITY, refuse_commits, require_whole_lanes, rows_of
 from tests.eventlog.outbox.appender import Item
