@@ -1,13 +1,13 @@
 """What recording needs to know of one event type, and the ways an event is refused."""
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from eventlog.stores import Store
 from schemas import envelope
-from schemas.domain import Kind
+from schemas.domain import Kind, TransitionRefused
 from schemas.errors import FerryError
 from schemas.validity import Validator
 
@@ -45,3 +45,9 @@ class Entry:
         self.stream: Callable[[Any], str] = kind.stream_getter()
         self.store: Store | None = None
         self.whole = False  # the log holds everything of the kind: no stream needs a snapshot
+
+    def refuse(self, error: TransitionRefused, stream: str) -> NoReturn:
+        """Raise a kind's refusal with what the kind did not say: where, and what next."""
+        error.where = error.where or f"stream {stream}, type {self.type_name}"
+        error.remedy = error.remedy or "record what may follow the entity's present state"
+        raise error

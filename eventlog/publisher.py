@@ -36,7 +36,8 @@ class Publisher:
             enable_idempotence=True,
             acks="all",
             compression_type=None if compression == "none" else compression,
-            max_batch_size=settings.relay.batch_bytes,
+            # A batch is one message to the topic; a single event larger than this goes alone.
+            max_batch_size=min(settings.relay.batch_bytes, kafka.max_event_bytes),
             max_request_size=max(kafka.max_event_bytes, settings.relay.batch_bytes)
             + _REQUEST_SLACK_BYTES,
             request_timeout_ms=kafka.timeout_ms,

@@ -3,24 +3,19 @@
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
 from eventlog.commit import GroupCommit
-from eventlog.entry import (
-    Entry,
-    EventTooLarge,
-    EventTypeUnknown,
-    FerryClosed,
-    StoreMissing,
-)
+from eventlog.entry import Entry, EventTooLarge, EventTypeUnknown, FerryClosed, StoreMissing
 from eventlog.outbox.contract import Outbox
 from eventlog.receipts import Promises, Receipt
 from eventlog.stores import Store, StoreRefused, store_for
 from schemas import envelope
 from schemas.control import CONTROL_TYPE_OF, BarrierPlaced, ControlEvent
-from schemas.domain import Domain, Kind
+from schemas.domain import Domain, Kind, TransitionRefused
 from schemas.errors import FerryError
 from schemas.identity import id_generator
 from schemas.lane import CONTROL_PARTITION, partition_of
@@ -59,7 +54,8 @@ class Recorder:
             for event, name in CONTROL_TYPE_OF.items()
         }
         self._stores: dict[str, Store] = {}
-        self._known: set[str] = set()
+        self._known: set[str] = set()  # streams
+        self._whole: set[str] = set()  # kinds of which every stream is known
         self._partitions = outbox.identity.partitions
         self._room = max_event_bytes - envelope.SEAL_BYTES_MAX
         self._new_id = id_generator()
@@ -99,12 +95,13 @@ class Recorder:
         with self.lock:
             for event in self._stores[kind_name].kind.events.values():
                 self._entries[event].whole = True
+            self._whole.add(kind_name)
             prefix = f"{kind_name}/"
             self._known = {stream for stream in self._known if not stream.startswith(prefix)}
 
     def is_known(self, stream: str) -> bool:
         """Say whether the log holds the stream's state."""
-        return stream in self._known
+        return stream in self._known or stream.partition("/")[0] in self._whole
 
     # --- recording
 
@@ -121,14 +118,19 @@ class Recorder:
         self._commit.wait_for_room()
         with self.lock:
             store = self._admit(entry)
-            if not entry.whole and stream not in self._known:
-                self._first_mutation(entry, store, stream)
             key = entry.key(event)
-            entity = entry.evolve(store.get(key), event)
+            try:
+                entity = entry.evolve(store.get(key), event)
+            except TransitionRefused as error:
+                entry.refuse(error, stream)
+            # The state before the first mutation, so that the log holds the whole stream.
+            known = entry.whole or stream in self._known
+            before = () if known else self._state(store, stream)
             receipt = self._receipt(entry, stream, data, context)
-            self._commit.put((receipt,))
+            self._put((*before, receipt))
+            if not known:
+                self._known.add(stream)
             store.put(key, entity)
-            self._recorded += 1
         return receipt
 
     def record_all(
@@ -143,21 +145,25 @@ class Recorder:
         with self.lock:
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
             changed: dict[tuple[str, Hashable], tuple[Store, Any]] = {}
+            before: dict[str, list[Receipt]] = {}
             receipts: list[Receipt] = []
             for entry, event, data in prepared:
                 store = self._admit(entry)
                 stream = entry.stream(event)
-                if not entry.whole and stream not in self._known:
-                    self._first_mutation(entry, store, stream)
+                if not (entry.whole or stream in self._known or stream in before):
+                    before[stream] = self._state(store, stream)
                 key = entry.key(event)
                 place = (entry.kind.name, key)
                 present = changed[place][1] if place in changed else store.get(key)
-                changed[place] = (store, entry.evolve(present, event))
+                try:
+                    changed[place] = (store, entry.evolve(present, event))
+                except TransitionRefused as error:
+                    entry.refuse(error, stream)
                 receipts.append(self._receipt(entry, stream, data, context))
-            self._commit.put(receipts)
+            self._put([*chain.from_iterable(before.values()), *receipts])
+            self._known.update(before)
             for (_, key), (store, entity) in changed.items():
                 store.put(key, entity)
-            self._recorded += len(receipts)
         return receipts
 
     def record_snapshot(self, kind_name: str, streams: Sequence[str]) -> int:
@@ -165,10 +171,13 @@ class Recorder:
         entities = 0
         self._commit.wait_for_room()
         with self.lock:
+            self._require_open()
             store = self._stores[kind_name]
             for stream in streams:
-                if stream not in self._known:
-                    entities += self._snapshot_stream(store, stream)
+                if not self.is_known(stream) and (state := self._state(store, stream)):
+                    self._put(state)
+                    self._known.add(stream)
+                    entities += len(state)
         return entities
 
     def record_control(self, event: ControlEvent) -> Receipt:
@@ -222,10 +231,11 @@ class Recorder:
     ) -> Receipt:
         event_id = self._new_id()
         head = entry.head(stream, event_id, time.time_ns(), context)
-        size = len(head) + len(data)
+        # Kafka keeps the stream's name a second time, as the key.
+        size = len(head) + len(data) + len(stream.encode())
         if size > self._room:
             raise EventTooLarge(
-                f"the event takes {size} bytes, the topic allows {self._room}",
+                f"the event takes {size} bytes with its key, the topic allows {self._room}",
                 where=f"stream {stream}, type {entry.type_name}",
                 remedy="split the entity into smaller ones, or raise `kafka.max_event_bytes` and "
                 "the topic's max.message.bytes",
@@ -239,24 +249,18 @@ class Recorder:
         head = self._control_heads[type(event)](stream, event_id, time.time_ns())
         return Receipt(self.promises, event_id, partition, stream, head, msgspec.json.encode(event))
 
-    def _first_mutation(self, entry: Entry, store: Store, stream: str) -> None:
-        """Record the state before the first mutation, so that the log holds the whole stream."""
-        if not self._snapshot_stream(store, stream):
-            self._known.add(stream)
-
-    def _snapshot_stream(self, store: Store, stream: str) -> int:
-        kind = store.kind
-        entities = store.of_stream(stream)
+    def _state(self, store: Store, stream: str) -> list[Receipt]:
+        """Return receipts, not queued yet, of the events that carry a stream's state."""
         receipts = []
-        for entity in entities:
-            event = kind.snapshot(entity)
-            entry = self._entries[type(event)]
+        for entity in store.of_stream(stream):
+            event = store.kind.snapshot(entity)
+            entry = self._entry(event)
             receipts.append(self._receipt(entry, stream, entry.encode(event), None))
-        if receipts:
-            self._commit.put(receipts)
-            self._recorded += len(receipts)
-            self._known.add(stream)
-        return len(receipts)
+        return receipts
+
+    def _put(self, receipts: Sequence[Receipt]) -> None:
+        self._commit.put(receipts)
+        self._recorded += len(receipts)
 
     # --- life
 

@@ -16,7 +16,6 @@ from schemas.lane import CONTROL_PARTITION
 from schemas.position import control_topic, kafka_topic
 from schemas.settings import Settings
 
-_EXISTS = 36
 _BATCH_OVERHEAD_BYTES = 512
 """What Kafka's batch and record headers add around one event at most, key and header included."""
 _LOOK_BACK = 2_000
@@ -86,8 +85,7 @@ def _verify(name: str, configs: dict[str, str], max_event_bytes: int) -> None:
                 f"{setting} is {configs.get(setting)}: Kafka would delete events while the topic "
                 "is the truth",
                 where=f"topic {name}",
-                remedy=f"kafka-configs --alter --entity-type topics --entity-name {name} "
-                f"--add-config {setting}={value}",
+                remedy=_alter(name, setting, value),
             )
     room = int(configs.get("max.message.bytes", "0"))
     if room < max_event_bytes + _BATCH_OVERHEAD_BYTES:
@@ -95,9 +93,16 @@ def _verify(name: str, configs: dict[str, str], max_event_bytes: int) -> None:
             f"max.message.bytes is {room}: an event of `kafka.max_event_bytes` "
             f"({max_event_bytes}) would be refused after it was acknowledged",
             where=f"topic {name}",
-            remedy=f"lower `kafka.max_event_bytes` to {room - _BATCH_OVERHEAD_BYTES} or raise the "
-            "topic's limit",
+            remedy=_alter(name, "max.message.bytes", max_event_bytes + _BATCH_OVERHEAD_BYTES)
+            + f"; or lower `kafka.max_event_bytes` to {room - _BATCH_OVERHEAD_BYTES}",
         )
+
+
+def _alter(name: str, setting: str, value: object) -> str:
+    return (
+        f"kafka-configs --alter --entity-type topics --entity-name {name} "
+        f"--add-config {setting}={value}"
+    )
 
 
 async def _configs(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:

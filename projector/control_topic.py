@@ -44,7 +44,8 @@ async def read_control(conn: psycopg.Connection[Any], settings: Settings) -> set
     topic = control_topic(settings.topic)
     async with Log(settings, topic) as log:
         with conn.transaction():
-            conn.execute(query("control_lock"), (topic,))
+            # Apart: whoever has the lock may be waiting for Kafka, or for this event loop.
+            await asyncio.to_thread(conn.execute, query("control_lock"), (topic,))
             row = conn.execute(query("control_read"), (topic,)).fetchone()
             offset: int = row[0] if row else 0
             checks = {
@@ -53,10 +54,17 @@ async def read_control(conn: psycopg.Connection[Any], settings: Settings) -> set
             }
             _, end = (await log.bounds())[0]
             await log.start_at({0: offset})
+            heard = time.monotonic()
             while offset < end:
                 for record in (await log.fetch(_FETCH, 500)).get(0, ()):
                     _read_one(conn, settings.topic, checks, record)
-                    offset = record.offset + 1
+                    offset, heard = record.offset + 1, time.monotonic()
+                if time.monotonic() - heard > settings.kafka.timeout_ms / 1000:
+                    raise BrokerUnreachable(
+                        f"the control topic gave no record for {settings.kafka.timeout_ms} ms",
+                        where=f"topic {topic}, offset {offset} of {end}",
+                        remedy="look at Kafka; nothing was changed",
+                    )
             conn.execute(query("control_advance"), (topic, offset))
             for source, check in checks.items():
                 head = check.head

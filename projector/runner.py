@@ -90,23 +90,28 @@ class Projector:
         Comes back by itself after Kafka or PostgreSQL was away, and waits while a replay holds the
         projection. Raises at the first start whatever an operator must mend.
         """
-        pause, started = _BACKOFF_S[0], False
+        pause, started, held = _BACKOFF_S[0], False, False
         while True:
             try:
-                await self._session()
+                if held:
+                    await self._wait_until_live()
+                    held = False
+                if not self._stopping.is_set():
+                    await self._session()
                 return self.progress
             except (Fenced, ProjectionHeld) as error:
                 if self._until is not None:
                     raise
                 log.warning("waiting: %s", error.what)
-                await self._wait_until_live()
+                held = True
             except (
                 psycopg.OperationalError, KafkaError, TimeoutError, OSError,
                 DatabaseUnreachable, BrokerUnreachable,
             ) as error:  # fmt: skip
                 if not started and self.progress.batches == 0 and isinstance(error, FerryError):
                     raise
-                log.warning("trying again: %s", str(error).strip().splitlines()[0])
+                said = str(error).strip() or type(error).__name__  # a TimeoutError says nothing
+                log.warning("trying again: %s", said.splitlines()[0])
                 await self._sleep(pause * 2 if started else pause)
                 pause = min(pause * 2, _BACKOFF_S[1])
             started = True
@@ -188,6 +193,8 @@ class _Pump:
         schema = held.projection.name
         applier = Applier(conn, schema, owner._domain.tables.values())
         self._transactions = Transactions(conn, applier, owner._domain, held)
+        self._applied_before = owner.progress.applied
+        owner.progress.stopped.clear()  # what stopped before is tried again
         self._stopped: set[int] = set()
         self._halted: set[int] = set()  # stopped, or about to be: nothing behind is looked at
 
@@ -205,7 +212,7 @@ class _Pump:
                 ]
                 if pending is not None:
                     finished, pending = pending, None
-                    await self._settle(applying, await finished)
+                    await self._settle(await finished)
                 applying = [s for s in segments if s.partition not in self._stopped]
                 if applying:
                     pending = loop.run_in_executor(
@@ -213,7 +220,7 @@ class _Pump:
                     )
         finally:
             if pending is not None:
-                await self._settle(applying, await pending)
+                await self._settle(await pending)
 
     def _done(self) -> bool:
         until = self._owner._until
@@ -229,11 +236,9 @@ class _Pump:
             self._halted.add(partition)
         return segment
 
-    async def _settle(
-        self, applied: list[Segment], stops: list[tuple[Segment, FerryError]]
-    ) -> None:
+    async def _settle(self, stops: list[tuple[Segment, FerryError]]) -> None:
         progress = self._owner.progress
-        progress.applied += sum(len(segment.items) for segment in applied)
+        progress.applied = self._applied_before + self._transactions.applied
         progress.duplicates = self._lanes.duplicates
         progress.batches += 1
         for segment, error in stops:

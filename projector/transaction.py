@@ -20,7 +20,10 @@ class EventRefused(FerryError):
 
 
 class Transactions:
-    """Applies segments, moving the claim's offsets and lanes with what is committed."""
+    """Applies segments, moving the claim's offsets and lanes with what is committed.
+
+    `applied` counts the events whose effect is committed.
+    """
 
     def __init__(
         self, conn: psycopg.Connection[Any], applier: Applier, domain: Domain, claim: Claim
@@ -29,6 +32,7 @@ class Transactions:
         self._applier = applier
         self._domain = domain
         self._claim = claim
+        self.applied = 0
 
     def apply(self, segments: Sequence[Segment]) -> list[tuple[Segment, FerryError]]:
         """Commit what can be committed; return the segments that stopped, each with its reason.
@@ -88,6 +92,7 @@ class Transactions:
         for partition, (_, new) in offsets.items():
             self._claim.offsets[partition] = new
         self._claim.lanes.update(heads)
+        self.applied += sum(len(segment.items) for segment in segments)
 
 
 def _refused(item: Item, error: ChangeRefused | psycopg.Error) -> EventRefused:

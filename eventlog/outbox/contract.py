@@ -1,6 +1,6 @@
 """What every outbox promises the shim and the relay."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -61,8 +61,8 @@ class Outbox(Protocol):
     def append(self, pending: Sequence[Pending]) -> None:
         """Number, chain and write events in order, all or none; return after the fsync."""
 
-    def rows(self, after: int, limit: int) -> Iterator[OutboxRow]:
-        """Yield durable events in commit order."""
+    def rows(self, after: int, limit: int) -> list[OutboxRow]:
+        """Return durable events in commit order, from the row behind `after`."""
 
     def close(self) -> None:
         """Let the next writer in."""

@@ -3,7 +3,7 @@
 import fcntl
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -110,7 +110,6 @@ class SqliteOutbox:
             event = seal(item.head, item.data, seq, EPOCH, place[1])
             places[partition] = (seq, digest_of(event))
             row += 1
-            item.seq = seq
             rows.append(OutboxRow(row, partition, seq, item.stream, event))
         heads = {p: LaneHead(seq, digest, EPOCH) for p, (seq, digest) in places.items()}
         with self._db:
@@ -120,6 +119,8 @@ class SqliteOutbox:
                 "SET seq = excluded.seq, digest = excluded.digest, epoch = excluded.epoch",
                 [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()],
             )
+        for item, written in zip(pending, rows, strict=True):
+            item.seq = written.seq
         self._heads.update(heads)
         self._last_row = row
         self.tail.add(rows)
@@ -133,8 +134,8 @@ class SqliteOutbox:
                 self._db.execute(statement, tuple(itertools.chain.from_iterable(chunk)))
                 start += size
 
-    def rows(self, after: int, limit: int) -> Iterator[OutboxRow]:
-        """Yield durable events in commit order, from the row behind `after`."""
+    def rows(self, after: int, limit: int) -> list[OutboxRow]:
+        """Return durable events in commit order, from the row behind `after`."""
         return read_rows(self._db, after, limit)
 
     def close(self) -> None:

@@ -1,4 +1,7 @@
-"""From `record` to the committed row with everything running on the machine's cores."""
+"""From `record` to the committed row with everything running on the machine's cores.
+
+The workload is a trading app's: mostly bars, then trades and their fills.
+"""
 
 import json
 import os
@@ -8,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict, deque
 
 import psycopg
 
@@ -15,9 +19,10 @@ from compose.stack import ephemeral_stack
 from eventlog.shim import attach
 from tests.benchmarks.catch_up import raw_staged
 from tests.benchmarks.result import Result, peak_rss_mb, result
-from tests.benchmarks.workload import settings_for, trade_events
+from tests.benchmarks.workload import market_events, settings_for
 
-_EVENTS = 180_000
+_EVENTS = 300_000
+_RING = 100
 _DEADLINE_S = 120
 
 
@@ -26,9 +31,10 @@ def app_process() -> None:
     settings = settings_for(**json.load(sys.stdin))
     ferry = attach(settings)
     ferry.register("trade", {})
+    ferry.register("market_data", defaultdict(lambda: deque(maxlen=_RING)))
     sys.stdout.write(f"{time.time()}\n")
     sys.stdout.flush()
-    for event in trade_events(_EVENTS):
+    for event in market_events(_EVENTS):
         receipt = ferry.record(event)
     receipt.replicated(_DEADLINE_S)
     sys.stdout.write(f"{peak_rss_mb()}\n")
@@ -48,7 +54,8 @@ def everything() -> list[Result]:
         }  # fmt: skip
         environment = os.environ | {
             "MEMFERRY_TOPIC": name, "MEMFERRY_PROJECTION": name,
-            "MEMFERRY_KAFKA_BOOTSTRAP": endpoints.kafka, "MEMFERRY_POSTGRES_DSN": endpoints.postgres,
+            "MEMFERRY_KAFKA_BOOTSTRAP": endpoints.kafka,
+            "MEMFERRY_POSTGRES_DSN": endpoints.postgres,
         }  # fmt: skip
         attach(settings_for(**place)).close()  # type: ignore[arg-type]
         projector = subprocess.Popen(
@@ -76,7 +83,7 @@ def everything() -> list[Result]:
         limit = raw_staged(endpoints.postgres, name)
     note = (
         f"peak memory: app with relay {app_mb:.0f} MB, projector {projector_mb:.0f} MB; limit: "
-        "staged COPY + upsert of the same rows, alone on the machine"
+        "staged COPY + upsert of trades' rows, alone on the machine"
     )
     rss_mb = max(app_mb, projector_mb)
     return [result("pipeline_events_per_s", _EVENTS / seconds, "1/s", limit, rss_mb, note)]

@@ -9,10 +9,13 @@ import msgspec
 
 from schemas.settings import Kafka, Outbox, Postgres, Settings
 from schemas.trading import money
+from schemas.trading.market_data import BarReceived
 from schemas.trading.trades import TradeOpened, TradePartiallyFilled
 
 _SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 _TICK = 20
+_BAR_SYMBOLS = 200
+_TRADES_IN_TEN = 4
 _LAG = 7  # an update follows its trade after so many trades
 
 
@@ -47,6 +50,30 @@ def trade_events(count: int, first: int = 0) -> Iterator[msgspec.Struct]:
                 limits[number % 97], now, now_ns,
             )  # fmt: skip
         produced += 1
+
+
+def market_events(count: int) -> Iterator[msgspec.Struct]:
+    """Yield what a trading app sees most: of ten events six are bars, three open a trade, one fills.
+
+    Bars go to ring buffers of many symbols, so the app's memory stays small.
+    """
+    trades = trade_events(count * 4 // 10)
+    prices = [Decimal("100.25") + step for step in range(50)]
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    minute = datetime.timedelta(minutes=1)
+    number = 0
+    for produced in range(count):
+        if produced % 10 < _TRADES_IN_TEN:
+            yield next(trades)
+            continue
+        symbol, at = number % _BAR_SYMBOLS, number // _BAR_SYMBOLS
+        price = prices[at % 50]
+        opened_at = start + at * minute
+        yield BarReceived(
+            f"SYM{symbol}", opened_at, int(opened_at.timestamp()) * 1_000_000_000, price,
+            prices[49], prices[0], price, 1_000 + at,
+        )  # fmt: skip
+        number += 1
 
 
 def settings_for(name: str, kafka: str, dsn: str, directory: str, partitions: int) -> Settings:

@@ -141,8 +141,9 @@ DOMAIN = Domain(
     (ACCOUNT, READING),
     """
     CREATE TABLE accounts (
-        account text PRIMARY KEY, owner text NOT NULL, balance numeric NOT NULL CHECK (balance >= 0),
-        opened_at timestamptz NOT NULL, tags jsonb NOT NULL
+        account text PRIMARY KEY, owner text NOT NULL,
+        balance numeric NOT NULL CHECK (balance >= 0), opened_at timestamptz NOT NULL,
+        tags jsonb NOT NULL
     );
     CREATE TABLE readings (
         meter text, number bigint, value numeric NOT NULL, PRIMARY KEY (meter, number)

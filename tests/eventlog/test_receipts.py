@@ -243,8 +243,8 @@ async def test_replicated_and_applied_wait_for_marks_of_their_own(app: App) -> N
     receipt = app.ferry.record(opened("a"))
     receipt.durable(DEADLINE_S)
     sent, applied = Watermark(), Watermark()
-    app.ferry.serve_replicated(sent)
-    app.ferry.serve_applied({receipt.partition: applied})
+    app.ferry.promises.serve_replicated(sent)
+    app.ferry.promises.serve_applied({receipt.partition: applied})
 
     for promise in (receipt.replicated, receipt.applied):
         with pytest.raises(ReceiptTimeout):
