@@ -6,10 +6,12 @@ import signal
 import threading
 
 from eventlog.marks import MarkFile
+from eventlog.outbox.sqlite_reader import require_outbox
 from eventlog.outbox.tail import Tail
 from eventlog.receipts import Watermark
 from eventlog.recorder import Recorder
 from eventlog.relay import Relay
+from eventlog.topic import require_source
 from schemas.errors import FerryError
 from schemas.settings import Settings
 
@@ -75,6 +77,8 @@ def follow_mark_file(ferry: Recorder, settings: Settings) -> None:
 
 async def run_relay(settings: Settings) -> None:
     """Relay an outbox until SIGTERM or SIGINT; the process form of the relay."""
+    require_source(settings)
+    require_outbox(settings.outbox_path)
     marks = MarkFile(settings.outbox_path)
     relay = Relay(settings, marks.write, on_trouble=report_trouble)
     loop = asyncio.get_running_loop()

@@ -17,10 +17,10 @@ from eventlog.relay import require_continuation
 from eventlog.relay_service import RelayThread, follow_mark_file
 from eventlog.restart import restore
 from eventlog.snapshot import Snapshot
-from eventlog.topic import ensure_topics, heads_of
-from schemas.control import DECISIONS_SOURCE, SourceOpened, SourceRetired
+from eventlog.topic import ensure_topics, heads_of, require_source
+from schemas.control import SourceOpened, SourceRetired
 from schemas.domain import Domain, load_domain
-from schemas.errors import FerryError, SettingsInvalid
+from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION
 from schemas.position import FIRST_GENERATION
 from schemas.settings import Settings, load_settings
@@ -109,13 +109,13 @@ class Ferry(Recorder):
 def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> Ferry:
     """Open or make the outbox, make or verify the topics, start the relay; return the shim.
 
-    Blocks for as long as Kafka takes to answer, `kafka.timeout_ms` at most.
+    Blocks for as long as Kafka takes to answer; each of its few calls `kafka.timeout_ms` at most.
     Raises: SettingsInvalid, BrokerUnreachable, TopicUnsafe, OutboxInUse, OutboxInvalid,
             OutboxBehindTopic (an old copy of an outbox), SourceIsRetired.
     """
     if not isinstance(settings, Settings):
         settings = load_settings(settings)
-    _require_source(settings)
+    require_source(settings)
     domain = domain or load_domain(settings.domain)
     partitions = _run_apart(ensure_topics(settings, FIRST_GENERATION))
     identity = OutboxIdentity(settings.source, settings.topic, FIRST_GENERATION, partitions)
@@ -141,19 +141,6 @@ def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> 
     if settings.postgres.dsn:
         ControlConnection(ferry, settings).start()
     return ferry
-
-
-def _require_source(settings: Settings) -> None:
-    if not settings.source or settings.source == DECISIONS_SOURCE:
-        raise SettingsInvalid(
-            f"`source` is {settings.source!r}: every writing instance needs a name of its own",
-            remedy='set source = "NAME" in the settings file, or MEMFERRY_SOURCE',
-        )
-    if not settings.kafka.bootstrap:
-        raise SettingsInvalid(
-            "`kafka.bootstrap` is empty: the shim does not know where Kafka is",
-            remedy="set MEMFERRY_KAFKA_BOOTSTRAP; `memferry stack up` starts one and prints it",
-        )
 
 
 def _require_newest(settings: Settings, identity: OutboxIdentity) -> None:

@@ -11,11 +11,15 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from schemas import envelope
-from schemas.errors import FerryError
+from schemas.control import DECISIONS_SOURCE
+from schemas.errors import FerryError, SettingsInvalid
 from schemas.lane import CONTROL_PARTITION
 from schemas.position import control_topic, kafka_topic
 from schemas.settings import Settings
 
+_UNKNOWN = 3
+_ASK_AGAIN_S = 0.02
+_EXISTS = 36  # Kafka: TOPIC_ALREADY_EXISTS
 _BATCH_OVERHEAD_BYTES = 512
 """What Kafka's batch and record headers add around one event at most, key and header included."""
 _LOOK_BACK = 2_000
@@ -37,6 +41,20 @@ class TopicHead(NamedTuple):
     digest: str
 
 
+def require_source(settings: Settings) -> None:
+    """Check that the settings name a source and brokers, before anything waits for either."""
+    if not settings.source or settings.source == DECISIONS_SOURCE:
+        raise SettingsInvalid(
+            f"`source` is {settings.source!r}: every writing instance needs a name of its own",
+            remedy='set source = "NAME" in the settings file, or MEMFERRY_SOURCE',
+        )
+    if not settings.kafka.bootstrap:
+        raise SettingsInvalid(
+            "`kafka.bootstrap` is empty: it is not known where Kafka is",
+            remedy="set MEMFERRY_KAFKA_BOOTSTRAP; `memferry stack up` starts one and prints it",
+        )
+
+
 async def ensure_topics(settings: Settings, generation: int) -> int:
     """Make the topic and its control topic where they are missing; return the partition count.
 
@@ -52,13 +70,14 @@ async def ensure_topics(settings: Settings, generation: int) -> int:
         "max.message.bytes": str(kafka.max_event_bytes + _BATCH_OVERHEAD_BYTES),
     }
     async with _admin(settings) as admin:
-        await admin.create_topics(
+        made = await admin.create_topics(
             [
                 NewTopic(data, kafka.partitions, kafka.replication, topic_configs=keep),
                 NewTopic(control, 1, kafka.replication, topic_configs=keep),
             ]
         )
-        described = {d["topic"]: d for d in await admin.describe_topics([data, control])}
+        there = {name for name, code, *_ in made.topic_errors if code in (0, _EXISTS)}
+        described = await _describe(admin, [data, control], there)
         for name in (data, control):
             code = described[name]["error_code"]
             if code:
@@ -75,6 +94,17 @@ async def ensure_topics(settings: Settings, generation: int) -> int:
             remedy="choose another `topic` name, or recreate the control topic with one partition",
         )
     return len(described[data]["partitions"])
+
+
+async def _describe(
+    admin: AIOKafkaAdminClient, names: list[str], there: set[str]
+) -> dict[str, dict[str, Any]]:
+    """Describe topics; those that are there may take a moment to be known to the broker asked."""
+    while True:
+        described = {found["topic"]: found for found in await admin.describe_topics(names)}
+        if not any(described[name]["error_code"] == _UNKNOWN for name in there):
+            return described
+        await asyncio.sleep(_ASK_AGAIN_S)
 
 
 def _verify(name: str, configs: dict[str, str], max_event_bytes: int) -> None:

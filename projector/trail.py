@@ -62,7 +62,10 @@ def link(chain: str, entry: Mapping[str, Any]) -> str:
 
 
 def first_broken(conn: psycopg.Connection[Any]) -> int | None:
-    """Return the number of the first entry that was altered, removed or inserted; None if none."""
+    """Return the number of the first entry that was altered, inserted or follows a removed one.
+
+    None where the chain is whole. An entry removed from the end leaves no trace in the rest.
+    """
     chain, expected = _GENESIS, 1
     for number, at, who, action, before, after, found in conn.execute(query("trail_read")):
         entry = {

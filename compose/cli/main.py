@@ -40,10 +40,23 @@ def main() -> None:
         code = 2
     except KeyboardInterrupt:
         code = 130
+    except Exception as error:
+        # Whatever it was, it is no finding: a script must not take it for one.
+        logging.getLogger("memferry").debug("unexpected", exc_info=error)
+        print_error(_unexpected(error))
+        code = 2
     else:
         code = result if isinstance(result, int) else 0
     sys.stdout.flush()
     sys.exit(code)
+
+
+def _unexpected(error: Exception) -> FerryError:
+    return FerryError(
+        f"{type(error).__name__}: {str(error).strip() or 'no message'}",
+        where=" ".join(sys.argv[1:3]),
+        remedy="run it again with MEMFERRY_LOG=DEBUG for the traceback",
+    )
 
 
 def _configure_logs() -> None:

@@ -19,7 +19,7 @@ def project(*, until_end: bool = False, common: Common = Common()) -> int:  # no
     """Apply the log to the tables until stopped.
 
     Kill it at any moment: rows, lanes and checkpoint commit together, the next one goes on from
-    the checkpoint. Exits with 1 where every partition stopped.
+    the checkpoint. Exits with 1 where a partition stopped, and by itself once all have.
 
     Parameters
     ----------

@@ -2,21 +2,27 @@
 
 import asyncio
 
+import msgspec
+
 from compose.cli.context import Common
 from compose.cli.output import grid, out, print_json
+from eventlog.outbox.sqlite_reader import SqliteOutboxReader
+from eventlog.topic import heads_of
 from projector.status import read_status
+from schemas.settings import Settings
 
 
 def status(*, common: Common = Common()) -> int:  # noqa: B008
-    """Show the projection, its partitions and lag, the sources, and whether the trail is intact.
+    """Show outbox, projection, partitions and lag, sources, and whether the trail is intact.
 
     Exits with 1 where a partition stopped or the audit trail was altered.
     """
     settings, domain = common.load()
     found = asyncio.run(read_status(settings, domain))
+    outbox = read_outbox(settings)
     stopped = [partition for partition in found.partitions if partition.stopped]
     if common.json:
-        print_json(found)
+        print_json({"outbox": outbox, **msgspec.structs.asdict(found)})
     else:
         reason = f" ({found.reason})" if found.reason else ""
         out.print(f"projection [bold]{found.projection}[/] is {found.state}{reason}")
@@ -27,6 +33,11 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
                 f"{p.updated_at:%Y-%m-%d %H:%M:%S}",
             )  # fmt: skip
         out.print(table)
+        if outbox is not None:
+            out.print(
+                f"outbox of {settings.source}: {outbox['durable']:,} events durable, "
+                f"{outbox['waiting']:,} wait for Kafka"
+            )
         for source in found.sources:
             snapshot = "snapshot complete" if source.snapshot_at else "snapshot not complete"
             retired = ", retired" if source.retired_at else ""
@@ -37,3 +48,19 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
         if not found.trail_intact:
             out.print("[bold red]the audit trail was altered[/]: see memferry.trail")
     return 1 if stopped or not found.trail_intact else 0
+
+
+def read_outbox(settings: Settings) -> dict[str, int] | None:
+    """Return how many events this machine's outbox holds and Kafka lacks, None without one."""
+    if not settings.source or not settings.outbox_path.exists():
+        return None
+    reader = SqliteOutboxReader(settings.outbox_path)
+    try:
+        in_topic = asyncio.run(
+            heads_of(settings, reader.identity.source, reader.identity.generation)
+        )
+        sent = sum(head.seq for head in in_topic.values())
+        durable = sum(head.seq for head in reader.heads().values())
+    finally:
+        reader.close()
+    return {"durable": durable, "waiting": max(0, durable - sent)}

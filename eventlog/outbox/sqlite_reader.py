@@ -26,12 +26,7 @@ class SqliteOutboxReader:
 
     def __init__(self, path: Path) -> None:
         require_recent_sqlite()
-        if not path.exists():
-            raise OutboxInvalid(
-                "there is no outbox file",
-                where=str(path),
-                remedy="start the app once with this settings file, or correct `outbox.path`",
-            )
+        require_outbox(path)
         self.path = path
         self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         self._db.set_busy_timeout(BUSY_MS)
@@ -79,6 +74,16 @@ class SqliteOutboxReader:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def require_outbox(path: Path) -> None:
+    """Check that there is an outbox file; raises OutboxInvalid."""
+    if not path.exists():
+        raise OutboxInvalid(
+            "there is no outbox file",
+            where=str(path),
+            remedy="start the app once with this settings file, or correct `outbox.path`",
+        )
 
 
 def read_rows(db: apsw.Connection, after: int, limit: int) -> list[OutboxRow]:

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 
 from projector.control_tables import read_projection
-from projector.control_topic import decide, publish_decisions
+from projector.control_topic import decide, publish_decisions, read_control
 from projector.sql import query
 from projector.trail import actor, note
 from schemas.control import SavepointTaken
@@ -43,6 +43,7 @@ async def take(
 
     Raises: SavepointExists; BrokerUnreachable where it is taken but not yet in the control topic.
     """
+    await read_control(conn, settings)  # a restored database may not know all decisions yet
     with conn.transaction():
         position = checkpoint_position(conn, projection)
         event = SavepointTaken(

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
@@ -198,3 +199,7 @@ def test_a_topic_with_records_of_something_else_is_refused(settings: Settings) -
 
     with pytest.raises(EnvelopeInvalid, match="not a CloudEvents"):
         asyncio.run(heads_of(settings, "app-1", 1))
+
+
+def test_new_topics_are_waited_for(make_settings: Callable[..., Settings]) -> None:
+    assert [ensure(make_settings()) for _ in range(20)] == [3] * 20

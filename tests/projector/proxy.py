@@ -1,8 +1,9 @@
-"""A cable between a client and PostgreSQL that a test can cut at a chosen COMMIT."""
+"""A cable between a client and PostgreSQL that is cut at a chosen COMMIT."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -14,50 +15,64 @@ class Proxy:
     """
 
     def __init__(self, dsn: str, commit: int) -> None:
-        self._server = conninfo_to_dict(dsn)
+        server = conninfo_to_dict(dsn)
+        self._server = (str(server["host"]), int(str(server["port"])))
         self._commit = commit
         self._seen = 0
-        self.cut = asyncio.Event()
-        self.dsn = ""
+        self.cut = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.dsn = make_conninfo(dsn, host="127.0.0.1", port=self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    async def carry(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        host, port = str(self._server["host"]), int(str(self._server["port"]))
-        server, to_server = await asyncio.open_connection(host, port)
-        cutting = asyncio.Event()
+    def close(self) -> None:
+        self._listener.close()
 
-        async def upwards() -> None:
-            while data := await client.read(65536):
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._server)
+            cutting = threading.Event()
+            for carry in (self._upwards, self._downwards):
+                threading.Thread(target=carry, args=(client, server, cutting), daemon=True).start()
+
+    def _upwards(
+        self, client: socket.socket, server: socket.socket, cutting: threading.Event
+    ) -> None:
+        with client, server:
+            while data := _received(client):
                 if b"COMMIT" in data and not self.cut.is_set():
                     self._seen += 1
                     if self._seen == self._commit:
                         cutting.set()
-                to_server.write(data)
-                await to_server.drain()
+                server.sendall(data)
 
-        async def downwards() -> None:
-            while data := await server.read(65536):
-                if cutting.is_set():
-                    self.cut.set()
-                    return
-                to_client.write(data)
-                await to_client.drain()
-
-        directions = [asyncio.create_task(upwards()), asyncio.create_task(downwards())]
-        await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-        for direction in directions:
-            direction.cancel()
-        await asyncio.gather(*directions, return_exceptions=True)
-        for writer in (to_client, to_server):
-            writer.close()
+    def _downwards(
+        self, client: socket.socket, server: socket.socket, cutting: threading.Event
+    ) -> None:
+        while data := _received(server):
+            if cutting.is_set():
+                self.cut.set()
+                break
+            client.sendall(data)
+        with suppress(OSError):  # the client may be gone by itself
+            client.shutdown(socket.SHUT_RDWR)
 
 
-@asynccontextmanager
-async def proxied(dsn: str, commit: int) -> AsyncIterator[Proxy]:
+def _received(end: socket.socket) -> bytes:
+    try:
+        return end.recv(65536)
+    except OSError:
+        return b""
+
+
+@contextmanager
+def proxied(dsn: str, commit: int) -> Iterator[Proxy]:
     """A proxy whose `dsn` leads to the server of `dsn`."""
     proxy = Proxy(dsn, commit)
-    listener = await asyncio.start_server(proxy.carry, "127.0.0.1", 0)
-    proxy.dsn = make_conninfo(dsn, host="127.0.0.1", port=listener.sockets[0].getsockname()[1])
     try:
         yield proxy
     finally:
-        listener.close()
+        proxy.close()

@@ -122,7 +122,7 @@ async def test_a_commit_whose_answer_is_lost_is_settled_by_looking(
     record_history(app, 100)
     broker.publish(topic, app.rows())
 
-    async with proxied(topic.postgres.dsn, commit) as proxy:
+    with proxied(topic.postgres.dsn, commit) as proxy:
         through = msgspec.structs.replace(topic, postgres=Postgres(dsn=proxy.dsn))
         await project(in_batches_of(through, 20))
 
@@ -173,7 +173,7 @@ async def test_postgresql_killed_under_a_projector_loses_and_doubles_nothing(
     fragile: Stack, settings_there: Settings, app_there: App
 ) -> None:
     settings, broker = settings_there, Broker(settings_there.kafka.bootstrap)
-    record_history(app_there, 2_000)
+    record_history(app_there, 1_000)
     broker.make_topics(settings)
     broker.publish(settings, app_there.rows())
     broker.close()
@@ -186,7 +186,7 @@ async def test_postgresql_killed_under_a_projector_loses_and_doubles_nothing(
         await asyncio.to_thread(fragile.restart_postgres)
         await eventually(lambda: applied(settings) == end, "everything applied")
 
-    assert before < 2_000
+    assert before < 1_000
     with psycopg.connect(settings.postgres.dsn) as conn:
         assert tables(conn, settings.projection) == app_there.expected()
 
@@ -228,7 +228,7 @@ async def test_kafka_killed_under_a_projector_loses_and_doubles_nothing(
     fragile: Stack, settings_there: Settings, app_there: App
 ) -> None:
     settings, broker = settings_there, Broker(settings_there.kafka.bootstrap)
-    record_history(app_there, 2_000)
+    record_history(app_there, 1_000)
     broker.make_topics(settings)
     broker.publish(settings, app_there.rows())
     broker.close()

@@ -1,0 +1,148 @@
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from compose.stack.ports import free_port
+from projector.control_tables import Projection, ProjectionMissing
+from projector.log import BrokerUnreachable
+from projector.replay.savepoints import SavepointExists, checkpoint_position, list_all, take
+from projector.replay.target import SavepointUnknown, savepoint_offsets
+from projector.trail import actor
+from schemas.position import Position
+from schemas.settings import Kafka, Settings
+from tests.projector.app import App
+from tests.projector.broker import Broker
+from tests.projector.projecting import project
+
+
+@pytest.fixture
+async def projected(app: App, broker: Broker, topic: Settings) -> App:
+    app.open("a", "b", "c", "d")
+    broker.publish(topic, app.rows())
+    await project(topic)
+    return app
+
+
+async def test_a_savepoint_names_the_position_that_is_applied(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    position = checkpoint_position(database, settings.projection)
+
+    taken = await take(database, settings, settings.projection, "before")
+
+    assert position == Position(settings.topic, 1, taken.offsets)
+    assert sum(taken.offsets.values()) == 4
+    assert taken.taken_by == actor()
+    assert list_all(database, settings.projection) == [taken]
+    assert savepoint_offsets(database, settings.projection, "before") == taken.offsets
+
+
+async def test_a_savepoint_never_moves(
+    projected: App, broker: Broker, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    taken = await take(database, settings, settings.projection, "before")
+    count = len(projected.rows())
+    projected.open("e")
+    broker.publish(settings, projected.rows()[count:])
+    await project(settings)
+
+    with pytest.raises(SavepointExists) as refused:
+        await take(database, settings, settings.projection, "before")
+
+    assert "'before' exists" in refused.value.what
+    assert "memferry savepoint list" in refused.value.remedy
+    assert list_all(database, settings.projection) == [taken]
+
+
+async def test_savepoints_are_listed_in_the_order_they_were_taken(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    for name in ("zebra", "apple", "münchen 1"):
+        await take(database, settings, settings.projection, name)
+
+    names = [savepoint.name for savepoint in list_all(database, settings.projection)]
+
+    assert names == ["zebra", "apple", "münchen 1"]
+
+
+async def test_each_projection_has_its_own_names(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    other = msgspec.structs.replace(settings, projection=f"{settings.projection}_b")
+    await project(other)
+
+    first = await take(database, settings, settings.projection, "before")
+    second = await take(database, other, other.projection, "before")
+
+    assert list_all(database, settings.projection) == [first]
+    assert list_all(database, other.projection) == [second]
+
+
+async def test_an_unknown_name_is_answered_with_the_names_there_are(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    with pytest.raises(SavepointUnknown, match="'nowhere'") as none_yet:
+        savepoint_offsets(database, settings.projection, "nowhere")
+    await take(database, settings, settings.projection, "before")
+    await take(database, settings, settings.projection, "after")
+
+    with pytest.raises(SavepointUnknown) as unknown:
+        savepoint_offsets(database, settings.projection, "nowhere")
+
+    assert none_yet.value.remedy == "savepoints: none was taken yet"
+    assert unknown.value.remedy == "savepoints: before, after"
+    assert unknown.value.where == f"projection {settings.projection}"
+
+
+async def test_a_savepoint_is_in_the_trail(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    await take(database, settings, settings.projection, "before")
+
+    noted = database.execute(
+        "SELECT action, after ->> 'name', after ->> 'position' FROM memferry.trail "
+        "WHERE after ->> 'projection' = %s",
+        (settings.projection,),
+    ).fetchall()
+
+    position = str(checkpoint_position(database, settings.projection))
+    assert noted == [("savepoint taken", "before", position)]
+
+
+async def test_without_kafka_no_savepoint_is_taken(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    away = msgspec.structs.replace(
+        settings, kafka=Kafka(bootstrap=f"127.0.0.1:{free_port()}", timeout_ms=500)
+    )
+
+    with pytest.raises(BrokerUnreachable):
+        await take(database, away, settings.projection, "before")
+
+    assert list_all(database, settings.projection) == []
+
+
+async def test_a_database_restored_from_an_older_copy_learns_the_log_before_it_decides(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    await take(database, settings, settings.projection, "first")
+    for table in ("savepoint", "decision", "control_lane", "control_checkpoint"):
+        where = "projection = %s" if table == "savepoint" else "starts_with(topic, %s)"
+        database.execute(f"DELETE FROM memferry.{table} WHERE {where}", (settings.topic,))
+
+    await take(database, settings, settings.projection, "second")
+
+    names = [savepoint.name for savepoint in list_all(database, settings.projection)]
+    assert names == ["first", "second"]
+
+
+def test_savepoints_of_a_projection_that_is_not_there_are_an_error(
+    database: psycopg.Connection[Any],
+    projection: Projection,
+    make_settings: Callable[..., Settings],
+) -> None:
+    with pytest.raises(ProjectionMissing):
+        list_all(database, make_settings().projection)
