@@ -12,8 +12,8 @@ DIRECTORY = Path("build/demo")
 
 def demo(
     *,
-    seconds: float = 24.0,
-    speed: float = 500.0,
+    seconds: float = 18.0,
+    speed: float = 400.0,
     multiplicity: int = 1,
     directory: Path = DIRECTORY,
 ) -> int:

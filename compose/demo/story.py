@@ -95,12 +95,12 @@ class Story:
         self._with_config = with_config
 
     def _play(self, seconds: float) -> Summary:
-        self._say("trade", "an app with history in memory attaches the shim and trades on")
+        self._say("trade", "an app with history attaches the shim and trades on")
         self._app.start()
         self._wait_for(self._ready.exists, "the trading app to start")
         self._url = f"http://127.0.0.1:{json.loads(self._ready.read_text())['port']}"
         self._watch.app_url = self._url
-        self._say("carry", f"{self._held()}; relay and projector start")
+        self._say("carry", f"{self._held()}; relay, projector start")
         self._relay.start()
         self._projector.start()
         self._wait_for(lambda: self._watch.applied > 0, "the first rows")
@@ -118,7 +118,7 @@ class Story:
         self._trade(seconds * 0.2)
         throughput = (self._watch.applied - at_start) / (time.monotonic() - began)
 
-        self._say("rollback", "tables emptied and replayed to the savepoint; the app trades on")
+        self._say("rollback", "tables emptied, replayed to the savepoint; app trades on")
         self._command("replay", "--to-savepoint", "demo")
         held = self._command("audit", "--without-memory")
         rollback = RollbackSummary(held["all_equal"], held["position"], held["rows"])
@@ -136,7 +136,7 @@ class Story:
 
     def _held(self) -> str:
         counts = httpx.get(f"{self._url}/state", timeout=5).json()["counts"]
-        return f"{sum(counts.values()):,} entities of {len(counts)} kinds in memory"
+        return f"{sum(counts.values()):,} entities, {len(counts)} kinds in memory"
 
     def _trade(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -146,7 +146,7 @@ class Story:
             time.sleep(0.1)
 
     def _kill(self, process: Process) -> None:
-        self._say("kill -9", f"the {process.name}, in the middle of its work; then start it again")
+        self._say("kill -9", f"the {process.name}, in the middle of its work; start it again")
         process.kill()
         self._kills[process.name] += 1
         self._trade(1.0)
