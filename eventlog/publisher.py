@@ -52,7 +52,10 @@ class Publisher:
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, error: object, __: object) -> None:
+        if error is not None:
+            # Where a batch was lost, those behind it must not follow: the lane would have a hole.
+            self._producer._sender.sender_task.cancel()
         await self._stop()
 
     async def _stop(self) -> None:

@@ -288,9 +288,11 @@ class Recorder:
             raise FerryClosed(
                 f"the outbox did not commit within {timeout} s", remedy="look at the disk"
             )
-        while self._closers:
-            self._closers.pop()(timeout)
-        self._outbox.close()
+        try:
+            while self._closers:
+                self._closers.pop()(timeout)
+        finally:
+            self._outbox.close()
 
     def _on_halt(self, error: FerryError) -> None:
         self._closed = error

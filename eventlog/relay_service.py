@@ -19,6 +19,10 @@ _MARK_POLL_S = 0.01
 log = logging.getLogger("memferry.relay")
 
 
+class RelayStopped(FerryError):
+    """The relay ended by an error that it does not know; nothing durable is lost."""
+
+
 class RelayThread:
     """A relay inside the app, woken by the outbox's own commits."""
 
@@ -41,9 +45,17 @@ class RelayThread:
     def _run(self) -> None:
         try:
             asyncio.run(self._relay.run())
-        except FerryError as error:
+        except Exception as error:  # nobody else would tell those who wait for `replicated`
             log.exception("the relay stopped")
-            self._mark.fail(error)
+            self._mark.fail(
+                error
+                if isinstance(error, FerryError)
+                else RelayStopped(
+                    f"the relay stopped: {error!r}",
+                    where=f"source {self._ferry.source}",
+                    remedy="restart the app: what is durable is relayed then",
+                )
+            )
 
     def _close(self, timeout: float) -> None:
         """Relay what is durable by now, if Kafka answers in time, and end."""

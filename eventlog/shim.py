@@ -12,6 +12,8 @@ from eventlog.control_connection import ControlConnection
 from eventlog.outbox.contract import OutboxIdentity, OutboxRow
 from eventlog.outbox.sqlite import SqliteOutbox
 from eventlog.outbox.sqlite_reader import SqliteOutboxReader
+from eventlog.outbox.tail import Tail
+from eventlog.receipts import ReceiptTimeout
 from eventlog.recorder import Recorder
 from eventlog.relay import require_continuation
 from eventlog.relay_service import RelayThread, follow_mark_file
@@ -86,7 +88,13 @@ class Ferry(Recorder):
         Nothing can be recorded under this source afterwards, in this process or a later one.
         """
         with self.lock:
-            self.durable.wait(self._commit.last_row, timeout)
+            if not self.durable.wait(self._commit.last_row, timeout):
+                raise ReceiptTimeout(
+                    f"source {self.source!r} is not retired: its last events are not durable after "
+                    f"{timeout} s",
+                    where=str(self._path),
+                    remedy="look at the disk, then retire it again",
+                )
             heads = {
                 partition: (head.seq, head.digest)
                 for partition, head in self._outbox.heads().items()
@@ -127,20 +135,28 @@ def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> 
         outbox.close()
         raise
     ferry = Ferry(settings, outbox, domain)
+    try:
+        _serve(ferry, settings, outbox.tail)
+    except BaseException:
+        ferry.close(settings.kafka.timeout_ms / 1000)
+        raise
+    return ferry
+
+
+def _serve(ferry: Ferry, settings: Settings, tail: Tail) -> None:
     if not ferry.restored:
         ferry.record_control(
             SourceOpened(
-                settings.source, settings.topic, FIRST_GENERATION, partitions, socket.gethostname(),
-                os.getpid(),
+                ferry.source, settings.topic, FIRST_GENERATION, ferry.identity.partitions,
+                socket.gethostname(), os.getpid(),
             )
         ).durable(settings.kafka.timeout_ms / 1000)  # fmt: skip
     if settings.relay.mode == "thread":
-        RelayThread(ferry, settings, outbox.tail).start()
+        RelayThread(ferry, settings, tail).start()
     else:
         follow_mark_file(ferry, settings)
     if settings.postgres.dsn:
         ControlConnection(ferry, settings).start()
-    return ferry
 
 
 def _require_newest(settings: Settings, identity: OutboxIdentity) -> None:

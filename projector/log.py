@@ -51,6 +51,8 @@ class Log:
                 await self._consumer.start()
                 metadata = await self._consumer._client.fetch_all_metadata()
                 found = metadata.partitions_for_topic(self.topic)
+                if found:  # its leaders are known then, and no question waits for a retry
+                    await self._consumer._client.add_topic(self.topic)
         except (KafkaError, TimeoutError, OSError) as error:
             await self._stop()
             raise self._unreachable(error) from error

@@ -62,7 +62,10 @@ class Outbox(Protocol):
         """Number, chain and write events in order, all or none; return after the fsync."""
 
     def rows(self, after: int, limit: int) -> list[OutboxRow]:
-        """Return durable events in commit order, from the row behind `after`."""
+        """Return durable events in commit order, from the row behind `after`.
+
+        At most `limit`; fewer where they are large, none only where there are no more.
+        """
 
     def close(self) -> None:
         """Let the next writer in."""

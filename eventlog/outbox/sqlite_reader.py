@@ -17,6 +17,13 @@ SELECT group_concat(row), group_concat(partition), group_concat(seq), json_group
     group_concat(event, char(10))
 FROM (SELECT * FROM event WHERE row > ? ORDER BY row LIMIT ?)
 """
+_BYTES = (
+    "SELECT total(size) FROM "
+    "(SELECT length(event) AS size FROM event WHERE row > ? ORDER BY row LIMIT ?)"
+)
+_CHUNK_BYTES = 16 * 1024 * 1024
+"""Events read at once are smaller together, or one: memory is bounded, and SQLite's values end at
+a gigabyte."""
 LAST_ROW = "SELECT coalesce(max(row), 0) FROM event"
 _SQLITE_MIN = 3_051_003  # the WAL-reset corruption was fixed in 3.51.3
 
@@ -89,9 +96,13 @@ def require_outbox(path: Path) -> None:
 def read_rows(db: apsw.Connection, after: int, limit: int) -> list[OutboxRow]:
     """Return events of an open outbox in commit order, all in one step of SQLite.
 
+    At most `limit`; fewer, but one at least, where they are large.
+
     A step a row would give up the interpreter's lock once a row, and a busy app takes milliseconds
     to give it back. An event is JSON in one line, so lines can be joined and split.
     """
+    while limit > 1 and db.execute(_BYTES, (after, limit)).get > _CHUNK_BYTES:
+        limit //= 2
     found = db.execute(_READ, (after, limit)).get
     if found is None or found[0] is None:
         return []

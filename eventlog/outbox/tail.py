@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from eventlog.outbox.contract import OutboxRow
 
 TAIL_ROWS = 10_000
-"""Rows kept at most: a few megabytes."""
+TAIL_BYTES = 16 * 1024 * 1024
+"""Rows and bytes of events kept at most, whichever is less: memory is bounded."""
 
 
 class Tail:
@@ -22,14 +23,18 @@ class Tail:
         self._lock = threading.Lock()
         self._chunks: deque[Sequence[OutboxRow]] = deque()
         self._rows = 0
+        self._bytes = 0
 
     def add(self, rows: Sequence[OutboxRow]) -> None:
         """Add rows that were just committed; the oldest beyond the limit are forgotten."""
         with self._lock:
             self._chunks.append(rows)
             self._rows += len(rows)
-            while self._rows > self._limit and self._chunks:
-                self._rows -= len(self._chunks.popleft())
+            self._bytes += _bytes_of(rows)
+            while self._chunks and (self._rows > self._limit or self._bytes > TAIL_BYTES):
+                oldest = self._chunks.popleft()
+                self._rows -= len(oldest)
+                self._bytes -= _bytes_of(oldest)
 
     def after(self, row: int, limit: int) -> list[OutboxRow] | None:
         """Return the rows behind `row`, at most `limit`; None where the window begins later."""
@@ -43,3 +48,7 @@ class Tail:
             if len(found) >= limit:
                 break
         return found[:limit]
+
+
+def _bytes_of(rows: Sequence[OutboxRow]) -> int:
+    return sum(len(row.event) for row in rows)

@@ -12,6 +12,7 @@ from schemas.control import CONTROL_PREFIX, BarrierPlaced, decode_control
 from schemas.digest import row_digest
 from schemas.domain import Domain, Kind
 from schemas.errors import FerryError
+from schemas.lane import LaneCheck
 from schemas.tables import key_text
 
 _pack = msgspec.msgpack.encode
@@ -66,6 +67,10 @@ class FoldFailed(FerryError):
     """The log cannot be folded: an event does not follow from the ones before it."""
 
 
+class LogSilent(FerryError):
+    """Kafka holds records that it does not give."""
+
+
 class LogFold:
     """The state that the log gives, partition by partition, from its beginning."""
 
@@ -100,8 +105,8 @@ class LogFold:
     ) -> None:
         """Fold partitions onwards, each until `done(partition)` says so, asked before every record.
 
-        Raises: LaneBroken, RecordRefused, FoldFailed, naming the place; TimeoutError where the log
-                gave no record for `patience_s` and something is still to be read.
+        Raises: LaneBroken, RecordRefused, FoldFailed, naming the place; LogSilent where something
+                is still to be read and the log gave no record for `patience_s`.
         """
         heard = time.monotonic()
         todo = {p for p in partitions if not done(p)}
@@ -112,7 +117,11 @@ class LogFold:
             if found:
                 heard = now
             elif now - heard > patience_s:
-                raise TimeoutError(f"the log gave nothing for {patience_s} s")
+                raise LogSilent(
+                    f"the log gave nothing for {patience_s} s",
+                    where=f"topic {log.topic}, partitions {sorted(todo)}",
+                    remedy="look at Kafka, and audit again",
+                )
             for partition, records in found.items():
                 for record in records:
                     if done(partition):
@@ -134,11 +143,13 @@ class LogFold:
         event, check = admitted
         self.events += 1
         if event.type.startswith(CONTROL_PREFIX):
-            control = decode_control(event.type, event.data)
+            try:
+                control = decode_control(event.type, event.data)
+            except (KeyError, msgspec.MsgspecError) as error:
+                raise _failed(error, check, record) from error
             if isinstance(control, BarrierPlaced):
                 self.on_barrier(control.barrier, record.partition)
             return
-        where = f"lane {check.lane}, seq {event.seq}, partition {record.partition}, offset "
         try:
             kind, decode, key_of, stream_of = self._decoders[event.type]
             decoded = decode(event.data)
@@ -146,12 +157,8 @@ class LogFold:
             place = (kind.name, key_of(decoded))
             present = entities.get(place)
             entity = kind.evolve(present.state if present else None, decoded)
-        except (KeyError, msgspec.MsgspecError, FerryError) as error:
-            raise FoldFailed(
-                f"the log does not fold: {getattr(error, 'what', None) or repr(error)}",
-                where=where + str(record.offset),
-                remedy="audit with the domain that wrote the log",
-            ) from error
+        except Exception as error:  # whatever the domain's code raises, the place is what counts
+            raise _failed(error, check, record) from error
         if entity is None:
             entities.pop(place, None)
         else:
@@ -164,3 +171,12 @@ class LogFold:
             for table, key, witness in entity.witnesses():
                 found[table][key] = witness
         return found
+
+
+def _failed(error: Exception, check: LaneCheck, record: Any) -> FoldFailed:
+    return FoldFailed(
+        f"the log does not fold: {getattr(error, 'what', None) or repr(error)}",
+        where=f"lane {check.lane}, seq {check.head.seq}, partition {record.partition}, "
+        f"offset {record.offset}",
+        remedy="audit with the domain that wrote the log",
+    )

@@ -12,7 +12,7 @@ import msgspec
 import psycopg
 
 from projector.audit.compare import Finding, compare_memory, compare_table
-from projector.audit.log_fold import LogFold
+from projector.audit.log_fold import LogFold, LogSilent
 from projector.audit.memory import MemoryRows, ask
 from projector.audit.table_scan import table_snapshot
 from projector.control_tables import connect, read_projection
@@ -71,7 +71,8 @@ async def audit(
                 for source, _, retired in conn.execute(query("sources_read"), (settings.topic,))
                 if retired is None
             ]
-            if with_memory:
+            result.memory_compared = with_memory and bool(active)
+            if result.memory_compared:
                 answers = await asyncio.to_thread(ask, conn, name, active, timeout_s)
                 if projection.state == "live":
                     await _audit_memory(fold, log, domain, answers, result, timeout_s)
@@ -118,7 +119,7 @@ async def _audit_memory(  # noqa: PLR0917
         await fold.read(
             log, range(log.partitions), lambda p: all(left != p for _, left in todo), timeout_s
         )
-    except TimeoutError as error:
+    except (TimeoutError, LogSilent) as error:
         barrier, partition = next(iter(todo))
         raise BarrierLate(
             f"the barrier of source {by_barrier[barrier].source!r} is not in the log",

@@ -17,10 +17,16 @@ class SavepointUnknown(FerryError):
 def require_within(
     offsets: Mapping[int, int], bounds: Mapping[int, tuple[int, int]], topic: str
 ) -> None:
-    """Check that a position lies within what the topic holds.
+    """Check that a position names every partition, at a place that the topic holds.
 
     Raises: PositionInvalid, with the nearest valid position.
     """
+    if offsets.keys() != bounds.keys():
+        raise PositionInvalid(
+            f"the position names the partitions {sorted(offsets)}, the topic has {sorted(bounds)}",
+            where=f"topic {topic}",
+            remedy="name each of the topic's partitions once",
+        )
     nearest = {
         partition: min(max(offset, bounds[partition][0]), bounds[partition][1])
         for partition, offset in offsets.items()

@@ -16,6 +16,7 @@ from aiokafka.structs import ConsumerRecord
 from eventlog.outbox.contract import OutboxIdentity, OutboxRow
 from eventlog.publisher import Publisher
 from schemas import envelope
+from schemas.control import ControlEvent, decode_control
 from schemas.lane import CONTROL_PARTITION, LaneCheck, LaneId, genesis
 from schemas.position import FIRST_GENERATION, control_topic, kafka_topic
 from schemas.settings import Settings
@@ -124,6 +125,12 @@ def events_of(settings: Settings) -> Lanes:
         if kept:
             lanes[partition] = kept
     return lanes
+
+
+def control_events(settings: Settings) -> list[ControlEvent]:
+    """Return what the source's own lane in the control topic says."""
+    found = [envelope.decode(value) for value in events_of(settings).get(CONTROL_PARTITION, [])]
+    return [decode_control(event.type, event.data) for event in found]
 
 
 def by_lane(rows: Iterable[OutboxRow]) -> Lanes:

@@ -1,4 +1,4 @@
-"""Apps without a broker, closed at the end of their test."""
+"""Apps without a broker, and apps on the session's broker, closed at the end of their test."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+import eventlog
+from eventlog.shim import Ferry
 from schemas.errors import FerryError
-from tests.eventlog.app import App
+from schemas.settings import Postgres, Settings
+from tests.domains.ledger import Account
+from tests.eventlog.app import DEADLINE_S, App, new_rings
 
 
 @pytest.fixture
@@ -31,3 +35,29 @@ def make_app(tmp_path: Path) -> Iterator[Callable[..., App]]:
 def app(make_app: Callable[..., App]) -> App:
     """An app with empty containers and a new outbox."""
     return make_app()
+
+
+@pytest.fixture
+def kafka_settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings without a database: what is recorded goes to Kafka and no further."""
+    return make_settings(postgres=Postgres())
+
+
+@pytest.fixture
+def attach(kafka_settings: Settings) -> Iterator[Callable[..., Ferry]]:
+    """Attach with both containers registered; closed at the end."""
+    ferries: list[Ferry] = []
+
+    def make(given: Settings | None = None, accounts: dict[str, Account] | None = None) -> Ferry:
+        ferry = eventlog.attach(given or kafka_settings)
+        ferries.append(ferry)
+        ferry.register("account", {} if accounts is None else accounts)
+        ferry.register("reading", new_rings())
+        return ferry
+
+    yield make
+    for ferry in ferries:
+        try:
+            ferry.close(DEADLINE_S)
+        except FerryError:  # a test may have left it with nobody to send to
+            continue

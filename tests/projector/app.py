@@ -150,4 +150,4 @@ def record(
 ) -> ConsumerRecord[bytes, bytes]:
     """Return one record as aiokafka hands it out."""
     size = len(value or b"")
-    return ConsumerRecord(topic, partition, offset, 0, 0, b"key", value, None, 3, size, ())  # type: ignore[arg-type]
+    return ConsumerRecord(topic, partition, offset, 0, 0, b"key", value, None, 3, size, ())

@@ -1,6 +1,6 @@
 """Legal sequences of changes to one table, and what they do, one at a time."""
 
-from decimal import Decimal
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
@@ -42,20 +42,17 @@ def histories(draw: st.DrawFn) -> tuple[Rows, list[Change]]:
     for _ in range(draw(st.integers(0, 25))):
         key = draw(_keys)
         row: Row = (*key, draw(_texts), draw(_amounts))
-        change: Change
         if key in rows:
             values: dict[str, Any] = draw(
                 st.sampled_from(
                     [{"text": row[2]}, {"amount": row[3]}, {"amount": row[3], "text": row[2]}]
                 )
             )
-            change = draw(
-                st.sampled_from(
-                    [Upsert(THINGS, row), Patch(THINGS, key, values), Delete(THINGS, key)]
-                )
-            )
+            legal: list[Change] = [Upsert(THINGS, row), Patch(THINGS, key, values)]
+            legal.append(Delete(THINGS, key))
         else:
-            change = draw(st.sampled_from([Insert(THINGS, row), Upsert(THINGS, row)]))
+            legal = [Insert(THINGS, row), Upsert(THINGS, row)]
+        change = draw(st.sampled_from(legal))
         changes.append(change)
         rows = apply_one(rows, change)
     return start, changes
@@ -66,8 +63,4 @@ def cut(draw: st.DrawFn, changes: list[Change]) -> list[list[Change]]:
     """Return the same changes in batches, cut anywhere."""
     places = sorted(draw(st.sets(st.integers(0, len(changes)), max_size=6)))
     bounds = [0, *places, len(changes)]
-    return [changes[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
-
-
-def row_of(name: str, number: int, text: str = "", amount: str | None = None) -> Row:
-    return (name, number, text, None if amount is None else Decimal(amount))
+    return [changes[a:b] for a, b in pairwise(bounds)]

@@ -40,20 +40,20 @@ class Worker:
         ]
 
 
-def lanes_in(conn: psycopg.Connection[Any], projection: Projection) -> dict[int, int]:
+def lanes_in(conn: psycopg.Connection[Any], projection: str) -> dict[int, int]:
     """Return the applied seq of each partition's lane, as it is stored."""
     return dict(
         conn.execute(
-            "SELECT partition, seq FROM memferry.lane WHERE projection = %s", (projection.name,)
+            "SELECT partition, seq FROM memferry.lane WHERE projection = %s", (projection,)
         ).fetchall()
     )
 
 
-def offsets_in(conn: psycopg.Connection[Any], projection: Projection) -> dict[int, int]:
+def offsets_in(conn: psycopg.Connection[Any], projection: str) -> dict[int, int]:
     """Return the applied offset of each partition, as it is stored."""
     return dict(
         conn.execute(
             "SELECT partition, next_offset FROM memferry.checkpoint WHERE projection = %s",
-            (projection.name,),
+            (projection,),
         ).fetchall()
     )

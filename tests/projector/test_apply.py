@@ -137,10 +137,10 @@ def test_a_delete_of_a_missing_row_is_not_made_up_for_by_another_row(
     database: psycopg.Connection[Any], applier: Applier
 ) -> None:
     apply(database, applier, [Insert(THINGS, THING)])
-    upserted_and_ended = [Upsert(THINGS, THING), Delete(THINGS, ("a", 1))]
+    gone = Delete(THINGS, ("gone", 1))
 
     with pytest.raises(ChangeRefused, match="not in the table"):
-        apply(database, applier, [*upserted_and_ended, Delete(THINGS, ("gone", 1))])
+        apply(database, applier, [Upsert(THINGS, THING), Delete(THINGS, ("a", 1)), gone])
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -89,10 +89,10 @@ def test_a_wrong_password_is_not_repeated(settings: Settings) -> None:
 
 def test_a_connection_says_whose_it_is(settings: Settings) -> None:
     with connect(settings, "audit") as conn:
-        (name,) = conn.execute("SHOW application_name").fetchone() or ()
+        name = conn.execute("SHOW application_name").fetchone()
 
-    assert name == "memferry audit"
-    assert conn.autocommit
+        assert name == ("memferry audit",)
+        assert conn.autocommit
 
 
 def test_a_projection_is_made_once_with_its_tables_and_checkpoints(

@@ -58,6 +58,10 @@ async def test_stopped_and_started_at_random_points_the_tables_are_the_same(
 ) -> None:
     chance = random.Random(seed)
     end, applied, runs = await ends(settings), 0, 0
+    stoppable: list[Projector] = []
+
+    def stop_behind(batches: int) -> Callable[[Progress], None]:
+        return lambda progress: stoppable[-1].stop() if progress.batches >= batches else None
 
     while applied < 504:
         batches = chance.randrange(1, 4)
@@ -65,8 +69,9 @@ async def test_stopped_and_started_at_random_points_the_tables_are_the_same(
             small_batches(settings, chance.randrange(1, 80)),
             DOMAIN,
             until=end,
-            on_progress=lambda p, n=batches: p.batches >= n and projector.stop(),  # noqa: B023
+            on_progress=stop_behind(batches),
         )
+        stoppable.append(projector)
         applied += (await projector.run()).applied
         runs += 1
 

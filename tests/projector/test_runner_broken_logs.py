@@ -39,6 +39,10 @@ def with_attributes(event: bytes, **changes: Any) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(event) | changes)
 
 
+def data_of(event: bytes) -> Any:
+    return msgspec.json.decode(event)["data"]
+
+
 def instead(lane: Lane, place: int, event: bytes | None) -> list[bytes | None]:
     return [*lane[:place], event, *lane[place + 1 :]]
 
@@ -90,7 +94,7 @@ FAULTS = {
         EventUnreadable, 4, 3,
     ),
     "an event that the tables refuse": Fault(
-        lambda lane: continued(lane, with_attributes(lane[3], data=msgspec.json.decode(lane[0])["data"])),
+        lambda lane: continued(lane, with_attributes(lane[3], data=data_of(lane[0]))),
         EventRefused, 4, 3,
     ),
     "garbage": Fault(lambda lane: instead(lane, 3, b"\xffgarbage"), RecordRefused, None, 3),

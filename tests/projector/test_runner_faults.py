@@ -15,13 +15,12 @@ import pytest
 from compose.stack import Stack, ephemeral_stack
 from projector.control_tables import Projection, set_state
 from schemas.settings import Kafka, Outbox, Postgres, Projector, Settings
-from tests.domains.ledger import DOMAIN
 from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import ends, eventually, project, projecting
 from tests.projector.proxy import proxied
 from tests.projector.segments import lanes_in, offsets_in
-from tests.projector.waiting import until, until_blocked_by
+from tests.projector.waiting import until_blocked_by
 
 PROJECTOR = """
 import asyncio, sys
@@ -82,9 +81,7 @@ async def test_projectors_killed_behind_a_commit_are_followed_by_the_next(
         assert process.stdout is not None
         assert process.stdout.readline() == "there\n"
         killed(process)
-        places.append(
-            sum(offsets_in(database, Projection(topic.projection, "", 1, 3, "live", "")).values())
-        )
+        places.append(sum(offsets_in(database, topic.projection).values()))
 
     progress = await project(topic)
 
@@ -110,7 +107,7 @@ async def test_a_projector_killed_within_a_transaction_has_done_nothing_of_it(
         killed(process)
 
     assert tables(database, projection.name) == {"accounts": set(), "readings": set()}
-    assert lanes_in(database, projection) == {}
+    assert lanes_in(database, projection.name) == {}
     assert (await project(topic)).applied == 100
     assert tables(database, projection.name) == app.expected()
 
@@ -128,9 +125,7 @@ async def test_a_commit_whose_answer_is_lost_is_settled_by_looking(
 
     assert proxy.cut.is_set()
     assert tables(database, topic.projection) == app.expected()
-    assert (
-        sum(lanes_in(database, Projection(topic.projection, "", 1, 3, "live", "")).values()) == 100
-    )
+    assert sum(lanes_in(database, topic.projection).values()) == 100
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +159,7 @@ def applied(settings: Settings) -> dict[int, int]:
     """The checkpoint; nothing where the database cannot be asked."""
     try:
         with psycopg.connect(settings.postgres.dsn) as conn:
-            return offsets_in(conn, Projection(settings.projection, "", 1, 3, "live", ""))
+            return offsets_in(conn, settings.projection)
     except psycopg.Error:
         return {}
 

@@ -87,13 +87,13 @@ def test_an_entry_altered_removed_or_inserted_is_found(
 def test_an_altered_entry_is_found_even_when_its_own_hash_was_made_to_fit(
     trail: psycopg.Connection[Any],
 ) -> None:
-    chain, at = (
-        trail.execute("SELECT chain, now() FROM memferry.trail WHERE id = 1").fetchone() or ()
-    )
+    first = trail.execute("SELECT chain, at FROM memferry.trail WHERE id = 1").fetchone()
+    assert first is not None
+    chain, at = first
     forged = {"id": 2, "at": at, "actor": "x", "action": "y", "before": {}, "after": {}}
     trail.execute(
-        "UPDATE memferry.trail SET at = %s, actor = 'x', action = 'y', before = '{}', after = '{}', "
-        "chain = %s WHERE id = 2",
+        "UPDATE memferry.trail SET at = %s, actor = 'x', action = 'y', before = '{}', "
+        "after = '{}', chain = %s WHERE id = 2",
         (at, link(chain, forged)),
     )
 

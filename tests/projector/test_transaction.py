@@ -34,11 +34,11 @@ def test_rows_lanes_and_checkpoint_are_there_together(
 
     assert stops == []
     assert tables(database, projection.name) == app.expected()
-    assert offsets_in(database, projection) == {
+    assert offsets_in(database, projection.name) == {
         **dict.fromkeys(range(3), 0), **{s.partition: s.new_offset for s in segments}
     }  # fmt: skip
-    assert lanes_in(database, projection) == {s.partition: s.new_offset for s in segments}
-    assert worker.claim.offsets == offsets_in(database, projection)
+    assert lanes_in(database, projection.name) == {s.partition: s.new_offset for s in segments}
+    assert worker.claim.offsets == offsets_in(database, projection.name)
 
 
 def test_a_transaction_that_is_refused_leaves_rows_lanes_and_checkpoint_as_they_were(
@@ -55,8 +55,8 @@ def test_a_transaction_that_is_refused_leaves_rows_lanes_and_checkpoint_as_they_
 
     assert isinstance(stop[1], EventRefused)
     assert tables(database, projection.name) == before
-    assert lanes_in(database, projection) == {0: 1}
-    assert offsets_in(database, projection) == {0: 1, 1: 0, 2: 0}
+    assert lanes_in(database, projection.name) == {0: 1}
+    assert offsets_in(database, projection.name) == {0: 1, 1: 0, 2: 0}
 
 
 def test_one_bad_event_among_thousands_is_found_and_everything_before_it_is_applied(
@@ -80,8 +80,8 @@ def test_one_bad_event_among_thousands_is_found_and_everything_before_it_is_appl
     assert "lane app-1/g1/p0, seq 801, partition 0, offset 800" in error.where
     found = {row[0] for row in tables(database, projection.name)["accounts"]}
     assert found == {*MANY[:800], *OTHERS}
-    assert offsets_in(database, projection) == {0: 800, 1: len(OTHERS), 2: 0}
-    assert lanes_in(database, projection) == {0: 800, 1: len(OTHERS)}
+    assert offsets_in(database, projection.name) == {0: 800, 1: len(OTHERS), 2: 0}
+    assert lanes_in(database, projection.name) == {0: 800, 1: len(OTHERS)}
 
 
 @pytest.mark.parametrize("bad", [0, 1, 6, 7])
@@ -96,7 +96,7 @@ def test_the_bad_event_is_found_wherever_it_stands(
     ((_, error),) = worker.transactions.apply(worker.segments(app))
 
     assert f"seq {bad + 1}, partition 0, offset {bad}" in error.where
-    assert offsets_in(database, projection)[0] == bad
+    assert offsets_in(database, projection.name)[0] == bad
 
 
 def test_an_event_that_contradicts_the_tables_names_table_and_key(
@@ -211,4 +211,4 @@ def test_the_victim_of_a_deadlock_tries_again(
 
         assert applying.result(10) == []
     assert tables(watch, projection.name) == app.expected()
-    assert offsets_in(watch, projection)[0] == 4
+    assert offsets_in(watch, projection.name)[0] == 4

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import msgspec
+
 from eventlog.outbox.contract import Outbox
 from eventlog.outbox.sqlite import SqliteOutbox
 from schemas import envelope
@@ -22,7 +24,7 @@ class Item:
         self.partition = partition
         self.stream = stream
         self.head = _WRITER.head(stream, "id", 0)
-        self.data = b'{"content":"%b"}' % content.encode()
+        self.data = msgspec.json.encode({"content": content})
 
 
 def append_for_ever(outbox: Outbox) -> None:

@@ -1,5 +1,6 @@
 """What every outbox promises, asked of every outbox there is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def items(*places: tuple[int, str]) -> list[Item]:
 
 
 def everything(outbox: Outbox) -> list[OutboxRow]:
-    return list(outbox.rows(0, 1_000_000))
+    return outbox.rows(0, 1_000_000)
 
 
 def test_a_new_outbox_is_empty(open_outbox: Open) -> None:
@@ -81,11 +82,11 @@ def test_rows_are_given_in_commit_order_from_behind_a_row(open_outbox: Open) -> 
     outbox = open_outbox()
     outbox.append(items(*((number % 3, str(number)) for number in range(10))))
 
-    found = list(outbox.rows(3, 4))
+    found = outbox.rows(3, 4)
 
     assert [row.row for row in found] == [4, 5, 6, 7]
     assert [row.stream for row in found] == [f"account/{n}" for n in range(3, 7)]
-    assert list(outbox.rows(10, 4)) == []
+    assert outbox.rows(10, 4) == []
     outbox.close()
 
 
@@ -162,6 +163,43 @@ def test_an_outbox_of_another_place_is_refused(open_outbox: Open, other: OutboxI
     assert e.value.where
     assert e.value.remedy
     open_outbox().close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.text(), st.text(max_size=300)), min_size=1, max_size=20))
+@pytest.mark.parametrize("kind", OUTBOXES.values(), ids=OUTBOXES)
+def test_rows_are_given_as_they_were_appended_whatever_they_hold(
+    kind: Any, contents: list[tuple[str, str]]
+) -> None:
+    with TemporaryDirectory() as place:
+        outbox = kind(Path(place) / "outbox", IDENTITY)
+
+        outbox.append([Item(0, stream, content) for stream, content in contents])
+
+        rows = everything(outbox)
+        require_whole_lanes(rows)
+        found = [
+            (r.stream, json.loads(bytes(envelope.decode(r.event).data))["content"]) for r in rows
+        ]
+        assert found == contents
+        outbox.close()
+
+
+def test_a_chunk_of_large_events_is_bounded_in_bytes_and_nothing_is_passed_over(
+    open_outbox: Open,
+) -> None:
+    outbox = open_outbox()
+    outbox.append([Item(0, "account/a", "x" * 1_000_000) for _ in range(40)])
+    outbox.append([Item(0, "account/a", "x" * 40_000_000), *items((0, "a"))])
+    found: list[OutboxRow] = []
+
+    while chunk := outbox.rows(len(found), 5_000):
+        size = sum(len(row.event) for row in chunk)
+        assert size < 32_000_000 or len(chunk) == 1
+        found += chunk
+
+    assert [row.row for row in found] == list(range(1, 43))
+    outbox.close()
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,0 +1,34 @@
+"""The file that says how far a relay in another process has come."""
+
+from pathlib import Path
+
+from eventlog.marks import MarkFile
+
+
+def test_what_was_written_last_is_read_by_others(tmp_path: Path) -> None:
+    mine, theirs = MarkFile(tmp_path / "o.db"), MarkFile(tmp_path / "o.db")
+    assert theirs.read() == 0
+
+    for row in (1, 123_456_789, 7, 2**62):
+        mine.write(row)
+
+        assert theirs.read() == row
+
+    mine.close()
+    theirs.close()
+
+
+def test_a_file_that_was_spoilt_says_nothing(tmp_path: Path) -> None:
+    marks = MarkFile(tmp_path / "o.db")
+    (tmp_path / "o.db.mark").write_bytes(b"\xff\x00 what is this")
+
+    assert marks.read() == 0
+    marks.write(5)
+    assert marks.read() == 5
+    marks.close()
+
+
+def test_the_file_is_the_users_alone(tmp_path: Path) -> None:
+    MarkFile(tmp_path / "o.db").close()
+
+    assert (tmp_path / "o.db.mark").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,287 @@
+"""The relay: everything arrives, in lane order, whatever was lost or copied on the way."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from eventlog.outbox.contract import OutboxInvalid
+from eventlog.outbox.tail import Tail
+from eventlog.receipts import Watermark
+from eventlog.relay import OutboxBehindTopic, OutboxForked, Relay, RelayInUse
+from eventlog.topic import BrokerUnreachable
+from schemas import envelope
+from schemas.lane import CONTROL_PARTITION
+from schemas.settings import Settings
+from tests.eventlog.app import DEADLINE_S, App, opened, rows_of
+from tests.eventlog.broker import (
+    app_without_relay,
+    by_lane,
+    closed_port,
+    events_of,
+    make_topics,
+    publish,
+    records_of,
+    with_kafka,
+)
+
+
+def record(app: App, first: int, count: int) -> None:
+    """Record events, and one control event in the middle of them."""
+    app.ferry.record_all([opened(str(n)) for n in range(first, first + count // 2)])
+    app.ferry.place_barrier(f"b-{first}", "audit")
+    app.ferry.snapshot()
+    app.ferry.record_all([opened(str(n)) for n in range(first + count // 2, first + count)])[
+        -1
+    ].durable(DEADLINE_S)
+
+
+def copy_outbox(path: Path, name: str) -> Path:
+    """Copy a closed outbox, as a careless backup would."""
+    target = path.with_name(name)
+    shutil.copy(path, target)
+    return target
+
+
+async def relay_until(settings: Settings, row: int, tail: Tail | None = None) -> list[int]:
+    """Relay until a row is acknowledged; return every mark."""
+    marks: list[int] = []
+    reached = asyncio.Event()
+
+    def on_mark(newest: int) -> None:
+        marks.append(newest)
+        if newest >= row:
+            reached.set()
+
+    relay = Relay(settings, on_mark, tail=tail)
+    running = asyncio.create_task(relay.run())
+    waiting = asyncio.create_task(reached.wait())
+    await asyncio.wait({running, waiting}, timeout=DEADLINE_S, return_when="FIRST_COMPLETED")
+    relay.stop()
+    waiting.cancel()
+    await asyncio.wait_for(running, DEADLINE_S)
+    return marks
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings]) -> Settings:
+    """Settings whose topics are there."""
+    made = make_settings()
+    make_topics(made)
+    return made
+
+
+@pytest.fixture
+def app(settings: Settings) -> App:
+    """A closed app with forty events and more in its outbox."""
+    made = app_without_relay(settings)
+    record(made, 0, 40)
+    made.close()
+    return made
+
+
+def test_everything_in_the_outbox_is_in_kafka_byte_for_byte(app: App, settings: Settings) -> None:
+    rows = rows_of(app.path)
+
+    marks = asyncio.run(relay_until(settings, len(rows)))
+
+    assert marks == sorted(marks)
+    assert (marks[0], marks[-1]) == (0, len(rows))
+    found = {p: [r.value for r in records] for p, records in records_of(settings).items()}
+    assert found == by_lane(rows)
+    assert sum(map(len, found.values())) == len(rows), "nothing was sent twice"
+
+
+def test_a_control_record_is_in_kafka_before_what_stands_behind_it(
+    app: App, settings: Settings
+) -> None:
+    rows = rows_of(app.path)
+    (control,) = (row for row in rows if row.partition == CONTROL_PARTITION)
+
+    marks = asyncio.run(relay_until(settings, len(rows)))
+
+    assert {control.row - 1, control.row} <= set(marks)
+
+
+async def test_what_is_recorded_while_it_relays_arrives(settings: Settings) -> None:
+    app = app_without_relay(settings)
+    mark = Watermark()
+    relay = Relay(settings, mark.advance)
+    running = asyncio.create_task(relay.run())
+
+    for number in range(5):
+        app.ferry.record(opened(str(number))).durable(DEADLINE_S)
+        assert await mark.reached(number + 1, DEADLINE_S)
+
+    relay.stop()
+    await asyncio.wait_for(running, DEADLINE_S)
+    app.close()
+    assert await asyncio.to_thread(events_of, settings) == by_lane(rows_of(app.path))
+
+
+async def test_rows_that_are_still_in_memory_are_not_read_from_the_file(settings: Settings) -> None:
+    app = app_without_relay(settings)
+    record(app, 0, 40)
+    newest = len(rows_of(app.path))
+
+    marks = await relay_until(settings, newest, app.ferry._outbox.tail)  # type: ignore[attr-defined]
+
+    app.close()
+    assert marks[-1] == newest
+    assert await asyncio.to_thread(events_of, settings) == by_lane(rows_of(app.path))
+
+
+def test_a_new_relay_goes_on_where_the_topic_ends(app: App, settings: Settings) -> None:
+    rows = rows_of(app.path)
+    publish(settings, rows[:10])
+
+    marks = asyncio.run(relay_until(settings, len(rows)))
+
+    assert marks[0] == 10
+    assert sum(map(len, records_of(settings).values())) == len(rows)
+    assert events_of(settings) == by_lane(rows)
+
+
+def test_lanes_that_are_ahead_are_sent_again_byte_for_byte(app: App, settings: Settings) -> None:
+    rows = rows_of(app.path)
+    ahead = [row for row in rows if row.partition == 0]
+    publish(settings, ahead)
+
+    asyncio.run(relay_until(settings, len(rows)))
+
+    assert events_of(settings) == by_lane(rows)
+    assert sum(map(len, records_of(settings).values())) == len(rows) + len(ahead)
+
+
+def test_a_relay_that_has_nothing_to_do_sends_nothing(app: App, settings: Settings) -> None:
+    rows = rows_of(app.path)
+    publish(settings, rows)
+
+    marks = asyncio.run(relay_until(settings, len(rows)))
+
+    assert marks == [len(rows)]
+    assert sum(map(len, records_of(settings).values())) == len(rows)
+
+
+def test_many_chunks_arrive_in_order(settings: Settings) -> None:
+    app = app_without_relay(settings)
+    count = 12_000
+    app.ferry.record_all([opened(str(number)) for number in range(count)])[-1].durable(DEADLINE_S)
+    app.close()
+
+    marks = asyncio.run(relay_until(settings, count))
+
+    assert len(marks) > 2
+    assert events_of(settings) == by_lane(rows_of(app.path))
+
+
+async def test_a_second_relay_on_an_outbox_is_refused(app: App, settings: Settings) -> None:
+    first = Relay(settings, lambda row: None)
+    running = asyncio.create_task(first.run())
+    await asyncio.sleep(0)
+
+    with pytest.raises(RelayInUse, match="another relay serves this outbox") as caught:
+        await Relay(settings, lambda row: None).run()
+
+    assert caught.value.where == str(settings.outbox_path)
+    assert caught.value.remedy
+    first.stop()
+    await asyncio.wait_for(running, DEADLINE_S)
+    assert await relay_until(settings, len(rows_of(app.path)))
+
+
+def test_an_old_copy_of_an_outbox_is_refused(app: App, settings: Settings) -> None:
+    old = copy_outbox(app.path, "old.db")
+    again = app_without_relay(settings)
+    again.ferry.record_all([opened(f"x-{n}") for n in range(20)])[-1].durable(DEADLINE_S)
+    again.close()
+    asyncio.run(relay_until(settings, len(rows_of(app.path))))
+    before = records_of(settings)
+    shutil.copy(old, app.path)
+
+    with pytest.raises(OutboxBehindTopic, match="it is an old copy") as caught:
+        asyncio.run(relay_until(settings, 1_000))
+
+    assert str(app.path) in caught.value.where
+    assert "source 'app-1'" in caught.value.where
+    assert "newest outbox file" in caught.value.remedy
+    assert records_of(settings) == before
+
+
+def test_a_forked_outbox_is_refused(app: App, settings: Settings) -> None:
+    fork = copy_outbox(app.path, "fork.db")
+    forked = msgspec.structs.replace(
+        settings, outbox=msgspec.structs.replace(settings.outbox, path=fork.name)
+    )
+    for one, name in ((settings, "mine"), (forked, "theirs")):
+        other = app_without_relay(one)
+        other.ferry.record_all([opened(f"{name}-{n}") for n in range(20)])[-1].durable(DEADLINE_S)
+        other.close()
+    asyncio.run(relay_until(settings, len(rows_of(app.path))))
+    before = records_of(settings)
+
+    with pytest.raises((OutboxForked, OutboxBehindTopic)) as caught:
+        asyncio.run(relay_until(forked, 1_000))
+
+    assert str(fork) in caught.value.where
+    assert caught.value.remedy
+    assert records_of(settings) == before
+
+
+def test_a_forked_outbox_of_the_same_length_is_refused(settings: Settings) -> None:
+    names = ("mine", "theirs")
+    outboxes = {
+        name: msgspec.structs.replace(
+            settings, outbox=msgspec.structs.replace(settings.outbox, path=f"{name}.db")
+        )
+        for name in names
+    }
+    for name, one in outboxes.items():
+        app = app_without_relay(one)
+        app.ferry.record_all([opened(str(n), owner=name) for n in range(20)])[-1].durable(
+            DEADLINE_S
+        )
+        app.close()
+    asyncio.run(relay_until(outboxes["mine"], 20))
+
+    with pytest.raises(OutboxForked, match="two outboxes wrote as this source") as caught:
+        asyncio.run(relay_until(outboxes["theirs"], 20))
+
+    assert "partition" in caught.value.where
+    assert "retire" in caught.value.remedy
+
+
+async def test_brokers_may_be_away_and_trouble_is_told(app: App, settings: Settings) -> None:
+    trouble: asyncio.Queue[BaseException] = asyncio.Queue()
+    away = with_kafka(settings, bootstrap=closed_port(), timeout_ms=200)
+    relay = Relay(away, lambda row: None, on_trouble=trouble.put_nowait)
+    running = asyncio.create_task(relay.run())
+
+    told = [await asyncio.wait_for(trouble.get(), DEADLINE_S) for _ in range(2)]
+
+    relay.stop()
+    await asyncio.wait_for(running, DEADLINE_S)
+    assert relay.sent_row == 0
+    assert [type(error) for error in told] == [BrokerUnreachable] * 2
+
+
+def test_a_relay_without_an_outbox_is_refused(settings: Settings) -> None:
+    with pytest.raises(OutboxInvalid, match="there is no outbox file") as caught:
+        Relay(settings, lambda row: None)
+
+    assert "start the app once" in caught.value.remedy
+
+
+def test_the_topic_says_whose_events_it_holds(app: App, settings: Settings) -> None:
+    asyncio.run(relay_until(settings, len(rows_of(app.path))))
+
+    sources = {
+        envelope.decode(record.value or b"").source
+        for records in records_of(settings).values()
+        for record in records
+    }
+
+    assert sources == {"app-1"}
