@@ -180,7 +180,7 @@ def test_rows_are_compared_with_the_log_up_to_an_offset() -> None:
         (1, 3, "strategy_id", "S-2", "altered", "belongs to the stream strategy/S-2"),
     ],
 )
-def test_an_event_that_does_not_follow_from_its_stream_is_found(  # noqa: PLR0917
+def test_an_event_that_does_not_follow_from_its_stream_is_found(
     partition: int, place: int, member: str, value: object, kind: str, text: str
 ) -> None:
     story = Story()

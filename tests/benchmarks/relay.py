@@ -54,7 +54,7 @@ async def relay_all(settings: Settings, last_row: int) -> float:
 
 
 async def _raw_send(settings: Settings, partitions: int) -> float:
-    """Return events/s of bare create_batch/send_batch of the outbox's own bytes, compressed alike."""
+    """Return events/s of bare create_batch/send_batch of an outbox's bytes, compressed alike."""
     reader = SqliteOutboxReader(settings.outbox_path)
     rows = reader.rows(0, 50_000)
     reader.close()

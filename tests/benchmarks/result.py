@@ -19,7 +19,7 @@ class Result(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def result(  # noqa: PLR0917
+def result(
     name: str,
     value: float,
     unit: str,

@@ -53,7 +53,7 @@ def trade_events(count: int, first: int = 0) -> Iterator[msgspec.Struct]:
 
 
 def market_events(count: int) -> Iterator[msgspec.Struct]:
-    """Yield what a trading app sees most: of ten events six are bars, three open a trade, one fills.
+    """Yield what a trading app sees: of ten events six bars, three trades opened, one filled.
 
     Bars go to ring buffers of many symbols, so the app's memory stays small.
     """

@@ -33,7 +33,7 @@ async def running(folder: Path, **flags: Any) -> AsyncIterator[Running]:
     ready = folder / "ready.json"
     options = Options(http=0, ready_file=ready, **flags)
     task = asyncio.create_task(serve(options, Controls()))
-    while not ready.exists() and not task.done():  # noqa: ASYNC110  (a file has no event)
+    while not ready.exists() and not task.done():
         await asyncio.sleep(0)
     place = json.loads(ready.read_text())
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place['port']}") as client:
