@@ -20,7 +20,7 @@ def id_generator(clock_ns: Callable[[], int] = time.time_ns) -> Callable[[], str
     call from two threads at once: the shim calls it under its lock.
     """
     bits = random.Random(os.urandom(64)).getrandbits  # noqa: S311  (ids are unique, not secret)
-    last_ms = 0
+    last_ms = -1
     counter = 0
     prefix = ""
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from rich.text import Text
+
 from compose.cli.context import Common
 from compose.cli.output import err, grid, out, print_json
 from compose.cli.project import tune_interpreter
@@ -56,6 +58,6 @@ def _show(result: AuditResult) -> None:
         f"position {result.position}, {result.events:,} events folded in {result.seconds:.1f} s"
     )
     for finding in result.findings[:_SHOWN]:
-        out.print(f"[red]{finding.problem}[/] {str(finding).replace('[', chr(92) + '[')}")
+        out.print(Text.assemble((finding.problem, "red"), f" {finding}"), soft_wrap=True)
     if len(result.findings) > _SHOWN:
         err.print(f"and {len(result.findings) - _SHOWN:,} more; --json lists them all")

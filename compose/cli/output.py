@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from schemas.errors import FerryError
 
@@ -21,11 +22,12 @@ def print_json(document: Any) -> None:
 
 def print_error(error: FerryError) -> None:
     """Print what broke, where, and what to do next, on standard error."""
-    err.print(f"[bold red]error[/] {_plain(error.what)}")
+    # As text, not markup; unwrapped, so that a command in it can be copied whole.
+    err.print(Text.assemble(("error", "bold red"), f" {error.what}"), soft_wrap=True)
     if error.where:
-        err.print(f"  [dim]where[/] {_plain(error.where)}")
+        err.print(Text.assemble("  ", ("where", "dim"), f" {error.where}"), soft_wrap=True)
     if error.remedy:
-        err.print(f"  [dim]next[/]  {_plain(error.remedy)}")
+        err.print(Text.assemble("  ", ("next", "dim"), f"  {error.remedy}"), soft_wrap=True)
 
 
 def grid(*headings: str) -> Table:
@@ -34,7 +36,3 @@ def grid(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right" if heading.islower() else "left")
     return table
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 from cloudevents.core.formats.json import JSONFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,7 +121,7 @@ def test_the_reader_of_cloudevents_finds_every_attribute() -> None:
 def test_the_content_type_tells_a_reader_of_kafka_that_this_is_cloudevents() -> None:
     headers = {"content-type": envelope.CONTENT_TYPE}
 
-    event = from_structured_event(KafkaMessage(headers, b"trade/T-1", sealed()))
+    event = from_kafka_event(KafkaMessage(headers, b"trade/T-1", sealed()))
 
     assert event.get_subject() == "trade/T-1"
 

@@ -212,6 +212,15 @@ def test_a_duplicate_that_does_not_continue_its_run_is_found() -> None:
     require_stop(check, event(3, "00" * 32), DuplicateDiffers, 8)
 
 
+def test_a_run_that_begins_again_is_followed_from_there() -> None:
+    events = run_of(5)
+    check = check_after(events)
+    for number in (1, 2, 0):
+        assert not admit(check, events[number])
+
+    require_stop(check, event(2, "00" * 32), DuplicateDiffers, 8)
+
+
 @given(st.integers(1, 12), st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=8))
 def test_whatever_is_sent_again_every_event_is_admitted_once(
     count: int, sends: list[tuple[int, int]]

@@ -7,11 +7,11 @@ import pytest
 
 from schemas.tables import Table, key_text
 
-BARS = Table("bars", ("volume", "symbol", "opened_at"), ("symbol", "opened_at"))
+BARS = Table("bars", ("opened_at", "volume", "symbol"), ("symbol", "opened_at"))
 
 
 def test_a_key_is_taken_from_its_columns_in_the_order_of_the_key() -> None:
-    assert BARS.key_of((5, "IBM", "now")) == ("IBM", "now")
+    assert BARS.key_of(("now", 5, "IBM")) == ("IBM", "now")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,6 @@ def test_a_key_of_one_value_is_that_value() -> None:
 
 
 def test_equal_tables_are_one_key_of_a_dict() -> None:
-    again = Table("bars", ("volume", "symbol", "opened_at"), ("symbol", "opened_at"))
+    again = Table("bars", ("opened_at", "volume", "symbol"), ("symbol", "opened_at"))
 
     assert {BARS: 1}[again] == 1

@@ -1,0 +1,46 @@
+from collections.abc import Callable
+
+from tests.compose.cli.conftest import Done, Ledger
+
+
+def test_status_shows_where_everything_stands(
+    projected: Ledger, memferry: Callable[..., Done]
+) -> None:
+    memferry("savepoint", "take", "here", environment=projected.environment)
+
+    shown = memferry("status", environment=projected.environment)
+    document = memferry("status", "--json", environment=projected.environment)
+
+    assert shown.code == document.code == 0
+    assert f"projection {projected.settings.projection} is live" in shown.out
+    assert "source app-1: snapshot not complete" in shown.out
+    assert "outbox of app-1: 22 events durable, 0 wait for Kafka" in shown.out
+    found = document.json()
+    assert [(p["partition"], p["next_offset"], p["lag"]) for p in found["partitions"]] == [
+        (0, 7, 0), (1, 7, 0), (2, 7, 0)
+    ]  # fmt: skip
+    assert found["outbox"] == {"durable": 22, "waiting": 0}
+    assert [source["name"] for source in found["sources"]] == ["app-1"]
+    assert "here" in [savepoint["name"] for savepoint in found["savepoints"]]
+    assert found["trail_intact"] is True
+
+
+def test_status_says_why_a_projection_is_held(
+    projected: Ledger, memferry: Callable[..., Done]
+) -> None:
+    memferry("replay", "--to-offset", "0:1,1:1,2:1", environment=projected.environment)
+
+    shown = memferry("status", environment=projected.environment)
+
+    assert shown.code == 0
+    assert "is held (replayed to 0:1,1:1,2:1)" in " ".join(shown.out.split())
+
+
+def test_a_projection_that_is_not_there_ends_with_2(
+    ledger: Ledger, memferry: Callable[..., Done]
+) -> None:
+    done = memferry("status", environment=ledger.environment | {"MEMFERRY_PROJECTION": "nowhere"})
+
+    assert (done.code, done.out) == (2, "")
+    assert "there is no projection 'nowhere'" in done.said
+    assert "memferry project" in done.said
