@@ -49,7 +49,7 @@ def test_a_mark_only_rises() -> None:
 
 def test_threads_go_on_when_the_mark_reaches_what_they_wait_for(pool: ThreadPoolExecutor) -> None:
     mark = Watermark()
-    waiters = {n: start(pool, mark.wait, n, DEADLINE_S) for n in range(1, 31)}
+    waiters = {n: start(pool, mark.wait, n, 3 * DEADLINE_S) for n in range(1, 31)}
 
     mark.advance(20)
 
@@ -71,6 +71,19 @@ async def test_tasks_go_on_when_the_mark_reaches_what_they_wait_for() -> None:
     assert not any(tasks[n].done() for n in range(601, 1_001))
     await asyncio.to_thread(mark.advance, 1_000)
     assert all(await asyncio.gather(*tasks.values()))
+
+
+async def test_a_task_is_woken_at_once_by_a_thread_that_has_no_part_in_its_loop() -> None:
+    mark, go = Watermark(), threading.Event()
+    thread = threading.Thread(target=lambda: (go.wait(DEADLINE_S), mark.advance(1)))
+    thread.start()
+    asyncio.get_running_loop().call_later(0.05, go.set)
+    started = time.monotonic()
+
+    assert await mark.reached(1, DEADLINE_S)
+
+    assert time.monotonic() - started < DEADLINE_S / 2
+    thread.join()
 
 
 def test_a_thread_waits_no_longer_than_it_said() -> None:
@@ -142,6 +155,20 @@ async def test_a_task_that_is_cancelled_does_not_disturb_the_others() -> None:
 
     assert cancelled.cancelled()
     assert await kept
+
+
+async def test_a_task_that_is_cancelled_at_this_moment_is_no_trouble() -> None:
+    trouble: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: trouble.append(context))
+    mark = Watermark()
+    waiting = asyncio.create_task(mark.reached(1, DEADLINE_S))
+    await asyncio.sleep(0)
+
+    mark.advance(1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert trouble == []
 
 
 def test_a_loop_that_ended_while_it_waited_is_no_trouble() -> None:

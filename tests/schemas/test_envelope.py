@@ -124,6 +124,7 @@ def test_the_content_type_tells_a_reader_of_kafka_that_this_is_cloudevents() -> 
     event = from_kafka_event(KafkaMessage(headers, b"trade/T-1", sealed()))
 
     assert event.get_subject() == "trade/T-1"
+    assert envelope.CONTENT_TYPE == b"application/cloudevents+json; charset=UTF-8"
 
 
 @given(st.tuples(words, words, words), numbers, numbers, contexts)
