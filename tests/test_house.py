@@ -25,7 +25,7 @@ SAYS_WHERE_PACKAGES_ARE = re.compile(
     r"\b(?:[a-z0-9-]+\.)*(?:pypi|pythonhosted|npmjs|crates)\.(?:org|io)\b"
     r"|\b(?:repo\d?|search|central)\.(?:[a-z0-9-]+\.)*(?:maven|apache|sonatype)[.\w-]*\b"
     r"|\b(?:proxy\.golang|registry-\d|ghcr|quay|files\.anaconda|index\.docker)\.(?:org|io|com)\b"
-    r"|(?:index-url|registry|trusted-host)\s*=\s*\S*\w\.\w"
+    r"|(?:index-url|registry|trusted-host)[\s=]+\S*\w\.\w"
     r"|https?://[^\s\"'/]*(?:artifact|nexus|mirror|registry|index)[^\s\"'/]*"
 )
 SAYS_WHOSE_MACHINE = re.compile(r"(?<![\w.}/])/(?:home|Users|root|work|mnt|workspace)/[\w.-]+")
@@ -250,6 +250,7 @@ def test_a_statement_that_is_whole_is_let_be(source: str) -> None:
         ("files.python", "hosted.org"),
         ("repo1.ma", "ven.org/maven2"),
         ("https://art", "ifactory.example.test/x"),
+        ("--trusted-ho", "st packages.example.test"),
         ("regi", "stry = my.host.test:8443"),
     ],
 )

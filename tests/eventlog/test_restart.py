@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.eventlog.app import (
     require_whole_lanes,
     rows_of,
     taken,
+    types_of,
 )
 
 MakeApp = Callable[..., App]
@@ -59,6 +61,11 @@ def test_the_log_goes_over_what_the_app_had(make_app: MakeApp) -> None:
     again = make_app(accounts=stale, rings={"m": readings("m", 1, 9)})
 
     assert again.memory() == app.memory()
+    again.ferry.record(deposited("a", 1, 6)).durable(DEADLINE_S)
+    assert types_of(rows_of(app.path))[-2:] == [
+        "ledger.reading.taken.v1",
+        "ledger.account.deposited.v1",
+    ]
 
 
 def test_streams_that_were_never_recorded_stay_as_the_app_has_them(make_app: MakeApp) -> None:
@@ -104,11 +111,14 @@ def test_a_kind_whose_name_begins_like_another_is_not_taken_for_it(make_app: Mak
     app = make_app()
     app.ferry.record(opened("reading/m"))
     app.close()
+    accounts: dict[str, Account] = {}
 
     again = make_app()
+    streams = restore(rows_of(app.path), store_for(replace(ACCOUNT, name="acc"), accounts))
 
     assert again.memory() == app.memory()
     assert not again.rings
+    assert (streams, accounts) == (set(), {})
 
 
 NAMES = st.sampled_from(["a", "b", "c/d", "日本"])

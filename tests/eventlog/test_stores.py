@@ -78,15 +78,16 @@ def test_a_dict_is_the_apps_own_and_stays_it(kind: type[dict[str, Account]]) -> 
     assert (store.get("b"), store.get("a")) == (account("b"), None)
 
 
+@pytest.mark.parametrize("empty", [False, True])
 @pytest.mark.parametrize("kind", [ACCOUNT, NUMBERED], ids=["text", "numbers"])
-def test_a_dict_knows_its_streams(kind: Kind) -> None:
+def test_a_dict_knows_its_streams(kind: Kind, empty: bool) -> None:
     def entity(name: int) -> Any:
         return account(str(name)) if kind is ACCOUNT else Seat(name, 0, 0)
 
     key = kind.key_getter()
-    store = store_for(kind, {key(entity(1)): entity(1)})
+    store = store_for(kind, {} if empty else {key(entity(1)): entity(1)})
 
-    for number in (2, 3):
+    for number in (1, 2, 3):
         store.put(key(entity(number)), entity(number))
     store.put(key(entity(2)), None)
     store.forget(f"{kind.name}/3")

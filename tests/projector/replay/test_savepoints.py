@@ -1,11 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from compose.stack import Stack
 from compose.stack.ports import free_port
+from compose.stack.postgres import Postgres
 from projector.control_tables import Projection, ProjectionMissing
 from projector.log import BrokerUnreachable
 from projector.replay.savepoints import SavepointExists, checkpoint_position, list_all, take
@@ -13,9 +16,10 @@ from projector.replay.target import SavepointUnknown, savepoint_offsets
 from projector.trail import actor
 from schemas.position import Position
 from schemas.settings import Kafka, Settings
-from tests.projector.app import App
+from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import project
+from tests.projector.replay.conftest import replay_to
 
 
 @pytest.fixture
@@ -146,3 +150,40 @@ def test_savepoints_of_a_projection_that_is_not_there_are_an_error(
 ) -> None:
     with pytest.raises(ProjectionMissing):
         list_all(database, make_settings().projection)
+
+
+@pytest.fixture
+def own_database(stack: Stack, settings: Settings) -> Iterator[Settings]:
+    """The settings with a database that nobody else uses."""
+    with psycopg.connect(Postgres(stack.directory).superuser_url, autocommit=True) as superuser:
+        superuser.execute(f"CREATE DATABASE {settings.projection} OWNER memferry")
+        dsn = make_conninfo(settings.postgres.dsn, dbname=settings.projection)
+        there = msgspec.structs.replace(settings.postgres, dsn=dsn)
+        yield msgspec.structs.replace(settings, postgres=there)
+        superuser.execute(f"DROP DATABASE {settings.projection} WITH (FORCE)")
+
+
+async def test_the_log_alone_brings_back_tables_and_savepoints(
+    app: App, broker: Broker, topic: Settings, own_database: Settings
+) -> None:
+    settings = own_database
+    app.open("a", "b", "c", "d")
+    broker.publish(topic, app.rows())
+    await project(settings)
+    with psycopg.connect(settings.postgres.dsn, autocommit=True) as conn:
+        taken = await take(conn, settings, settings.projection, "before")
+        then, count = tables(conn, settings.projection), len(app.rows())
+        app.deposit("a", 5)
+        broker.publish(topic, app.rows()[count:])
+        await project(settings)
+        conn.execute(f"DROP SCHEMA memferry CASCADE; DROP SCHEMA {settings.projection} CASCADE")
+
+        await project(settings)
+        rebuilt = tables(conn, settings.projection)
+        (restored,) = list_all(conn, settings.projection)
+        await replay_to(settings, savepoint_offsets(conn, settings.projection, "before"))
+
+        assert rebuilt == app.expected()
+        assert (restored.name, restored.offsets) == (taken.name, taken.offsets)
+        assert restored.taken_by == taken.taken_by
+        assert tables(conn, settings.projection) == then
