@@ -1,6 +1,5 @@
 """One benchmark's figure, and how a process says it."""
 
-import resource
 import statistics
 from collections.abc import Callable, Sequence
 
@@ -36,10 +35,11 @@ def result(
 
 
 def peak_rss_mb(pid: int | None = None) -> float:
-    """Return the peak resident memory of a process, this one by default, in MB."""
-    if pid is None:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+    """Return the peak resident memory of a process, this one by default, in MB.
+
+    Not getrusage's: a process starts with its parent's peak there.
+    """
+    with open(f"/proc/{pid or 'self'}/status", encoding="ascii") as status:
         line = next(line for line in status if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
