@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 import pytest
 from aiokafka.errors import KafkaError
-from cloudevents.core.bindings.kafka import KafkaMessage, from_structured_event
+from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
 from eventlog.entry import EventTooLarge
 from eventlog.publisher import Publisher
@@ -74,8 +74,9 @@ def test_a_record_is_one_of_cloudevents_to_a_reader_of_kafka(settings: Settings)
 
     assert record.key is not None
     assert record.value is not None
-    headers = {name: value for name, value in record.headers}
-    event = from_structured_event(KafkaMessage(headers, record.key, record.value))
+    assert record.headers == (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
+    headers = dict(record.headers)
+    event = from_kafka_event(KafkaMessage(headers, record.key, record.value))
 
     assert event.get_subject() == record.key.decode() == "account/0"
     assert event.get_source() == "app-1"

@@ -131,6 +131,23 @@ def test_a_row_that_is_there_already_names_table_and_key(
     assert f"(account)=({A})" in error.where
 
 
+def test_duplicates_before_a_bad_event_are_done_with(
+    app: App, database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    app.open(A)
+    worker = Worker(database, projection)
+    worker.transactions.apply(worker.segments(app))
+    app.deposit(A, -1)  # the table has CHECK (balance >= 0)
+    (segment,) = worker.segments(app)
+    behind_three = segment.items[0]._replace(offset=4)
+
+    stops = worker.transactions.apply([segment._replace(new_offset=5, items=[behind_three])])
+
+    assert "offset 4" in stops[0][1].where
+    assert offsets_in(database, projection.name)[0] == 4
+    assert lanes_in(database, projection.name) == {0: 1}
+
+
 def test_a_segment_that_stops_is_applied_up_to_there_and_handed_back(
     app: App, database: psycopg.Connection[Any], projection: Projection
 ) -> None:
