@@ -122,7 +122,7 @@ async def test_what_is_recorded_while_it_relays_arrives(settings: Settings) -> N
     assert await asyncio.to_thread(events_of, settings) == by_lane(rows_of(app.path))
 
 
-async def test_rows_that_are_still_in_memory_are_not_read_from_the_file(settings: Settings) -> None:
+async def test_a_relay_in_the_apps_own_process_sends_the_same(settings: Settings) -> None:
     app = app_without_relay(settings)
     record(app, 0, 40)
     newest = len(rows_of(app.path))
@@ -178,13 +178,23 @@ def test_many_chunks_arrive_in_order(settings: Settings) -> None:
     assert events_of(settings) == by_lane(rows_of(app.path))
 
 
+async def test_what_was_committed_before_the_relay_looked_is_not_waited_for(
+    app: App, settings: Settings
+) -> None:
+    relay = Relay(settings, lambda row: None)
+
+    await asyncio.wait_for(relay._watch_file(len(rows_of(app.path)) - 1), DEADLINE_S)
+
+    relay.stop()
+
+
 async def test_a_second_relay_on_an_outbox_is_refused(app: App, settings: Settings) -> None:
     first = Relay(settings, lambda row: None)
     running = asyncio.create_task(first.run())
     await asyncio.sleep(0)
 
     with pytest.raises(RelayInUse, match="another relay serves this outbox") as caught:
-        await Relay(settings, lambda row: None).run()
+        await asyncio.wait_for(Relay(settings, lambda row: None).run(), DEADLINE_S)
 
     assert caught.value.where == str(settings.outbox_path)
     assert caught.value.remedy

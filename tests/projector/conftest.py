@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from compose.stack import Stack
+from compose.stack.postgres import Postgres
 from projector.control_tables import Projection, establish
 from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
@@ -55,3 +58,14 @@ def topic(broker: Broker, settings: Settings) -> Settings:
 def projection(settings: Settings, database: psycopg.Connection[Any]) -> Projection:
     """An established projection with empty tables; Kafka has no part in it."""
     return establish(database, settings, DOMAIN, settings.kafka.partitions)
+
+
+@pytest.fixture
+def own_database(stack: Stack, settings: Settings) -> Iterator[Settings]:
+    """The settings with a database that nobody else uses."""
+    with psycopg.connect(Postgres(stack.directory).superuser_url, autocommit=True) as superuser:
+        superuser.execute(f"CREATE DATABASE {settings.projection} OWNER memferry")
+        dsn = make_conninfo(settings.postgres.dsn, dbname=settings.projection)
+        there = msgspec.structs.replace(settings.postgres, dsn=dsn)
+        yield msgspec.structs.replace(settings, postgres=there)
+        superuser.execute(f"DROP DATABASE {settings.projection} WITH (FORCE)")

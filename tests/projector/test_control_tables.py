@@ -22,6 +22,7 @@ from projector.control_tables import (
 from schemas.errors import FerryError
 from schemas.settings import Postgres, Settings
 from tests.domains.ledger import DOMAIN
+from tests.projector.waiting import until_blocked_by
 
 PASSWORD = "canary-7f3a"
 
@@ -121,15 +122,20 @@ def test_a_projection_without_a_name_takes_the_domains(
         assert establish(database, unnamed, DOMAIN, 3).name == "ledger"
 
 
-def test_many_may_establish_at_the_same_moment(settings: Settings) -> None:
-    def work() -> Projection:
-        with connect(settings, "test") as conn:
-            return establish(conn, settings, DOMAIN, 3)
+def test_two_may_establish_at_the_same_moment_in_an_empty_database(
+    own_database: Settings, database: psycopg.Connection[Any]
+) -> None:
+    with (
+        connect(own_database, "first") as first,
+        connect(own_database, "second") as second,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with first.transaction():
+            made = establish(first, own_database, DOMAIN, 3)
+            other = pool.submit(establish, second, own_database, DOMAIN, 3)
+            until_blocked_by(database, first)
 
-    with ThreadPoolExecutor(4) as pool:
-        found = [future.result(20) for future in [pool.submit(work) for _ in range(4)]]
-
-    assert len(set(found)) == 1
+        assert other.result(10) == made
 
 
 @pytest.mark.parametrize("changes", [{"topic": "another"}, {}])

@@ -1,14 +1,11 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
-from compose.stack import Stack
 from compose.stack.ports import free_port
-from compose.stack.postgres import Postgres
 from projector.control_tables import Projection, ProjectionMissing
 from projector.log import BrokerUnreachable
 from projector.replay.savepoints import SavepointExists, checkpoint_position, list_all, take
@@ -150,17 +147,6 @@ def test_savepoints_of_a_projection_that_is_not_there_are_an_error(
 ) -> None:
     with pytest.raises(ProjectionMissing):
         list_all(database, make_settings().projection)
-
-
-@pytest.fixture
-def own_database(stack: Stack, settings: Settings) -> Iterator[Settings]:
-    """The settings with a database that nobody else uses."""
-    with psycopg.connect(Postgres(stack.directory).superuser_url, autocommit=True) as superuser:
-        superuser.execute(f"CREATE DATABASE {settings.projection} OWNER memferry")
-        dsn = make_conninfo(settings.postgres.dsn, dbname=settings.projection)
-        there = msgspec.structs.replace(settings.postgres, dsn=dsn)
-        yield msgspec.structs.replace(settings, postgres=there)
-        superuser.execute(f"DROP DATABASE {settings.projection} WITH (FORCE)")
 
 
 async def test_the_log_alone_brings_back_tables_and_savepoints(
