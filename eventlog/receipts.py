@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from schemas.errors import FerryError
@@ -18,59 +18,67 @@ class ReceiptTimeout(FerryError):
     """What a receipt promises has not happened within the time given; it may still happen."""
 
 
+class _Waiter:
+    """One who waits for a value: told once, in the thread that moves the mark."""
+
+    __slots__ = ("error", "given_up", "tell")
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.tell = tell
+        self.error: FerryError | None = None
+        self.given_up = False
+
+
 class Watermark:
     """A number that only rises, and those who wait for it: one wake-up, no polling.
 
-    `advance` and `fail` may be called from any thread.
+    Only those are woken whose value is reached. `advance` and `fail` may be called from any thread.
     """
 
-    __slots__ = ("_async_waiters", "_condition", "_count", "_error", "_gone", "value")
+    __slots__ = ("_count", "_error", "_gone", "_lock", "_waiters", "value")
 
     def __init__(self, value: int = 0) -> None:
         self.value = value
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
         self._error: FerryError | None = None
         self._count = 0
         self._gone = 0
-        self._async_waiters: list[
-            tuple[int, int, asyncio.AbstractEventLoop, asyncio.Future[None]]
-        ] = []
+        self._waiters: list[tuple[int, int, _Waiter]] = []
 
     def advance(self, value: int) -> None:
         """Let everybody go on who waits for `value` or less."""
-        with self._condition:
+        with self._lock:
             if value <= self.value:
                 return
             self.value = value
-            self._condition.notify_all()
-            waiters = self._async_waiters
+            waiters = self._waiters
             while waiters and waiters[0][0] <= value:
-                _, _, loop, future = heapq.heappop(waiters)
-                _resolve(loop, future, None)
+                heapq.heappop(waiters)[2].tell()
 
     def fail(self, error: FerryError) -> None:
         """Let everybody who waits, now or later, end with `error`."""
-        with self._condition:
+        with self._lock:
             self._error = error
-            self._condition.notify_all()
-            for _, _, loop, future in self._async_waiters:
-                _resolve(loop, future, error)
-            self._async_waiters.clear()
+            for _, _, waiter in self._waiters:
+                waiter.error = error
+                waiter.tell()
+            self._waiters.clear()
 
     def wait(self, value: int, timeout: float | None) -> bool:
         """Block until the mark reaches `value`: False where `timeout` seconds were not enough."""
         if self.value >= value:
             return True
-        deadline = None if timeout is None else time.monotonic() + timeout
-        with self._condition:
-            while self.value < value:
-                if self._error is not None:
-                    raise self._error
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    return False
-                self._condition.wait(left)
-        return True
+        told = threading.Lock()
+        told.acquire()
+        waiter = self._enter(value, told.release)
+        if waiter is None:
+            return True
+        bound = min(threading.TIMEOUT_MAX, max(0.0, timeout)) if timeout is not None else -1
+        if not told.acquire(timeout=bound):
+            self._leave(waiter)
+        if waiter.error is not None:
+            raise waiter.error
+        return self.value >= value
 
     async def reached(self, value: int, timeout: float | None) -> bool:
         """Wait in asyncio until the mark reaches `value`: False where `timeout` was not enough."""
@@ -78,41 +86,47 @@ class Watermark:
             return True
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        with self._condition:
-            if self.value >= value:
-                return True
-            if self._error is not None:
-                raise self._error
-            self._count += 1
-            heapq.heappush(self._async_waiters, (value, self._count, loop, future))
+        waiter = self._enter(value, lambda: _resolve(loop, future))
+        if waiter is None:
+            return True
         try:
             await asyncio.wait_for(future, timeout)
         except TimeoutError:
             return self.value >= value
         finally:
             if future.cancelled():
-                self._forget_one()
+                self._leave(waiter)
+        if waiter.error is not None:
+            raise waiter.error
         return True
 
-    def _forget_one(self) -> None:
+    def _enter(self, value: int, tell: Callable[[], None]) -> _Waiter | None:
+        """Wait from now on; None where the value is reached already."""
+        with self._lock:
+            if self.value >= value:
+                return None
+            if self._error is not None:
+                raise self._error
+            self._count += 1
+            waiter = _Waiter(tell)
+            heapq.heappush(self._waiters, (value, self._count, waiter))
+        return waiter
+
+    def _leave(self, waiter: _Waiter) -> None:
         """Note that a waiter gave up; once half of them have, make room."""
-        with self._condition:
+        with self._lock:
+            waiter.given_up = True
             self._gone += 1
-            if self._gone * 2 > len(self._async_waiters):
-                self._async_waiters = [w for w in self._async_waiters if not w[3].done()]
-                heapq.heapify(self._async_waiters)
+            if self._gone * 2 > len(self._waiters):
+                self._waiters = [entry for entry in self._waiters if not entry[2].given_up]
+                heapq.heapify(self._waiters)
                 self._gone = 0
 
 
-def _resolve(
-    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]", error: FerryError | None
-) -> None:
+def _resolve(loop: asyncio.AbstractEventLoop, future: "asyncio.Future[None]") -> None:
     def settle() -> None:
         if not future.done():
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
+            future.set_result(None)
 
     if not loop.is_closed():
         with suppress(RuntimeError):  # it closed since: nobody waits there any more
@@ -169,6 +183,8 @@ class Receipt:
     """
 
     __slots__ = ("_promises", "data", "event_id", "head", "partition", "row", "seq", "stream")
+
+    epoch = 0  # the class's own: an event raises its lane's epoch only where it is a barrier
 
     def __init__(  # noqa: PLR0917  (one a mutation: positional is faster)
         self,

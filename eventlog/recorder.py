@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from eventlog.catalog import Catalog
 from eventlog.commit import GroupCommit
+from eventlog.control_events import ControlEvents
 from eventlog.entry import Entry, EventTooLarge, EventTypeUnknown, FerryClosed, StoreMissing
+from eventlog.fence import Fence
 from eventlog.outbox.contract import Outbox
-from eventlog.receipts import Promises, Receipt
-from eventlog.stores import Store, StoreRefused, store_for
+from eventlog.receipts import Promises, Receipt, ReceiptTimeout
+from eventlog.stores import Store
 from schemas import envelope
-from schemas.control import CONTROL_TYPE_OF, BarrierPlaced, ControlEvent
+from schemas.control import BarrierPlaced, ControlEvent
 from schemas.domain import Domain, Kind, TransitionRefused
 from schemas.errors import FerryError
 from schemas.identity import id_generator
@@ -22,93 +25,47 @@ from schemas.lane import CONTROL_PARTITION, partition_of
 
 
 class Barrier(NamedTuple):
-    """A mark in every lane, and a copy of memory as it was at that mark."""
+    """A mark in every lane, and a copy of memory as it was at that mark where one was wanted."""
 
     receipts: list[Receipt]
     memory: list[tuple[Kind, Callable[[], Iterator[Any]]]]
 
 
-class Recorder:
+class Recorder(Catalog):
     """The recording half of the shim. Safe to use from any number of threads and from asyncio.
 
     One lock gives one order: events are queued for the outbox and applied to memory in one step.
+    An app that reads before it decides holds `lock` over both.
     """
 
     def __init__(
         self, outbox: Outbox, domain: Domain, max_event_bytes: int, queue_events: int
     ) -> None:
-        self.domain = domain
-        self.source = outbox.identity.source
+        super().__init__(outbox.identity.source, domain)
         self.identity = outbox.identity
         self.promises = Promises()
         self.durable = self.promises.durable
+        # Apart from memory's: what a mutation decided under it stays true while a fence holds it.
         self.lock = threading.RLock()
+        """Held by every mutation; taken before `memory_lock`, never the other way round."""
+        self.fence = Fence(self.memory_lock)
         self._outbox = outbox
         self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt)
-        self._entries = {
-            event: Entry(self.source, domain.kind_of[event], event, name)
-            for event, name in domain.type_of.items()
-        }
-        self._control_heads = {
-            event: envelope.HeadWriter(self.source, name).head
-            for event, name in CONTROL_TYPE_OF.items()
-        }
-        self._stores: dict[str, Store] = {}
-        self._known: set[str] = set()  # streams
-        self._whole: set[str] = set()  # kinds of which every stream is known
         self._partitions = outbox.identity.partitions
         self._room = max_event_bytes - envelope.SEAL_BYTES_MAX
         self._new_id = id_generator()
+        self._control = ControlEvents(self.source, self.promises, self._new_id)
         self._closed: FerryError | None = None
         self._recorded = 0
         self._closers: list[Callable[[float], None]] = []
-
-    # --- stores
-
-    def add_store(self, kind_name: str, content: Any) -> Store:
-        """Take a container under the shim's care; raises StoreRefused."""
-        kind = self.domain.kind(kind_name)
-        with self.lock:
-            if kind_name in self._stores:
-                raise StoreRefused(
-                    f"kind {kind_name!r} has a store already",
-                    remedy="register each kind once; merge the containers first",
-                )
-            store = store_for(kind, content)
-            self._stores[kind_name] = store
-            for event in kind.events.values():
-                self._entries[event].store = store
-            if not store.streams():
-                self.mark_whole(kind_name)
-        return store
-
-    def stores(self) -> dict[str, Store]:
-        """Return the registered stores by kind."""
-        return dict(self._stores)
-
-    def mark_known(self, streams: Iterable[str]) -> None:
-        """Note streams whose state is in the log already: they need no first snapshot."""
-        self._known.update(streams)
-
-    def mark_whole(self, kind_name: str) -> None:
-        """Note that the log holds every stream of a kind: none needs a first snapshot any more."""
-        with self.lock:
-            for event in self._stores[kind_name].kind.events.values():
-                self._entries[event].whole = True
-            self._whole.add(kind_name)
-            prefix = f"{kind_name}/"
-            self._known = {stream for stream in self._known if not stream.startswith(prefix)}
-
-    def is_known(self, stream: str) -> bool:
-        """Say whether the log holds the stream's state."""
-        return stream in self._known or stream.partition("/")[0] in self._whole
 
     # --- recording
 
     def record(self, event: msgspec.Struct, *, context: envelope.Context | None = None) -> Receipt:
         """Queue one event and change memory by it, in one step; the receipt says how far it is.
 
-        Blocks while the disk is behind by `outbox.queue_events`.
+        Blocks while the disk is behind by `outbox.queue_events`, and during a fence to the end of
+        its lease at most.
         Raises: EventInvalid, EventTypeUnknown, EventTooLarge, StoreMissing, TransitionRefused,
                 FerryClosed, OutcomeUnknown. In each case memory has not changed.
         """
@@ -116,7 +73,7 @@ class Recorder:
         data = entry.encode(event)
         stream = entry.stream(event)
         self._commit.wait_for_room()
-        with self.lock:
+        with self.lock, self.memory_lock:
             store = self._admit(entry)
             key = entry.key(event)
             try:
@@ -142,7 +99,7 @@ class Recorder:
         """
         prepared = [(e := self._entry(event), event, e.encode(event)) for event in events]
         self._commit.wait_for_room()
-        with self.lock:
+        with self.lock, self.memory_lock:
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
             changed: dict[tuple[str, Hashable], tuple[Store, Any]] = {}
             before: dict[str, list[Receipt]] = {}
@@ -170,7 +127,7 @@ class Recorder:
         """Record the state of streams that the log does not hold yet; return how many entities."""
         entities = 0
         self._commit.wait_for_room()
-        with self.lock:
+        with self.memory_lock:
             self._require_open()
             store = self._stores[kind_name]
             for stream in streams:
@@ -182,24 +139,66 @@ class Recorder:
 
     def record_control(self, event: ControlEvent) -> Receipt:
         """Record a control event in this source's own lane of the control topic."""
-        with self.lock:
+        with self.memory_lock:
             self._require_open()
-            receipt = self._control_receipt(event, CONTROL_PARTITION)
+            receipt = self._control.receipt(event, CONTROL_PARTITION)
             self._commit.put((receipt,))
         return receipt
 
-    def place_barrier(self, barrier: str, purpose: str) -> Barrier:
-        """Put a mark in every partition and copy memory as it is at that mark.
+    def place_barrier(
+        self, barrier: str, purpose: str, *, epoch: int = 0, with_memory: bool = True
+    ) -> Barrier:
+        """Put a mark in every partition, raising lanes to `epoch`; copy memory as it is there.
 
-        The copy is shallow: a pause of about a millisecond for 100,000 entities.
+        The copy is shallow: a pause of about a millisecond for 100,000 entities. A fence does not
+        hold a barrier.
         """
-        with self.lock:
+        with self.memory_lock:
             self._require_open()
             event = BarrierPlaced(barrier, purpose)
-            receipts = [self._control_receipt(event, p) for p in range(self._partitions)]
+            receipts = [
+                self._control.receipt(event, partition, epoch)
+                for partition in range(self._partitions)
+            ]
             self._commit.put(receipts)
-            memory = [(store.kind, store.copy()) for store in self._stores.values()]
+            stores = self._stores.values() if with_memory else ()
+            memory = [(store.kind, store.copy()) for store in stores]
         return Barrier(receipts, memory)
+
+    async def until_open(self) -> None:
+        """Return once no fence holds mutations: an asyncio app awaits this, then records."""
+        await self.fence.until_open()
+
+    # --- how far it is
+
+    def recorded_position(self) -> int:
+        """Return the newest row given to an event, durable or not."""
+        return self._commit.last_row
+
+    def applied_through(
+        self, row: int, partitions: Iterable[int], timeout: float | None = None
+    ) -> None:
+        """Return once all that these partitions had up to a row is in the tables.
+
+        Raises: ReceiptTimeout after `timeout` seconds, OutcomeUnknown where the outbox failed,
+                Capability without a control connection.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def left() -> float | None:
+            return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+        late = not self.durable.wait(row, left())
+        heads = self._outbox.heads()
+        for partition in partitions:
+            seq = heads[partition].seq if partition in heads else 0
+            late = late or not self.promises.applied(partition).wait(seq, left())
+        if late:
+            raise ReceiptTimeout(
+                f"what was recorded up to row {row} is not in the tables after {timeout} s",
+                where=f"source {self.source}, partitions {list(partitions)}",
+                remedy="`memferry status` shows where events wait",
+            )
 
     def _entry(self, event: msgspec.Struct) -> Entry:
         entry = self._entries.get(type(event))
@@ -212,6 +211,8 @@ class Recorder:
         return entry
 
     def _admit(self, entry: Entry) -> Store:
+        if self.fence.leases:
+            self.fence.wait()
         self._require_open()
         if entry.store is None:
             raise StoreMissing(
@@ -242,12 +243,6 @@ class Recorder:
             )
         partition = partition_of(stream, self._partitions)
         return Receipt(self.promises, event_id, partition, stream, head, data)
-
-    def _control_receipt(self, event: ControlEvent, partition: int) -> Receipt:
-        stream = f"memferry/{self.source}"
-        event_id = self._new_id()
-        head = self._control_heads[type(event)](stream, event_id, time.time_ns())
-        return Receipt(self.promises, event_id, partition, stream, head, msgspec.json.encode(event))
 
     def _state(self, store: Store, stream: str) -> list[Receipt]:
         """Return receipts, not queued yet, of the events that carry a stream's state."""
@@ -280,10 +275,11 @@ class Recorder:
 
     def close(self, timeout: float = 10.0) -> None:
         """Make everything recorded durable, then end the threads and release the outbox."""
-        with self.lock:
+        with self.memory_lock:
             self._closed = self._closed or FerryClosed(
                 "the ferry is closed", remedy="attach again to record more"
             )
+            self.fence.open_all()
         if not self._commit.close(timeout):
             raise FerryClosed(
                 f"the outbox did not commit within {timeout} s", remedy="look at the disk"

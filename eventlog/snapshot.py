@@ -6,6 +6,7 @@ import threading
 from eventlog.recorder import Recorder
 from schemas.control import SnapshotCompleted
 from schemas.errors import FerryError
+from schemas.requests import SnapshotAnswer
 
 log = logging.getLogger("memferry.snapshot")
 CHUNK_STREAMS = 64
@@ -39,11 +40,16 @@ class Snapshot:
         if self._thread is not None:
             self._thread.join(timeout)
 
+    def progress(self) -> SnapshotAnswer:
+        """Return how far it is, in streams."""
+        error = str(self.error) if self.error else ""
+        return SnapshotAnswer(self.streams, self.total, self.done.is_set(), error)
+
     def _run(self) -> None:
         ferry = self._ferry
         try:
             work: list[tuple[str, list[str]]] = []
-            with ferry.lock:
+            with ferry.memory_lock:
                 for kind, store in ferry.stores().items():
                     missing = [s for s in store.streams() if not ferry.is_known(s)]
                     work.append((kind, missing))

@@ -21,6 +21,8 @@ class Store(Protocol):
     """One registered container. Every method is called under the shim's lock."""
 
     kind: Kind
+    container: str
+    """The container's own type, for people."""
 
     def get(self, key: Hashable) -> Any:
         """Return the entity, or None."""
@@ -46,6 +48,7 @@ class DictStore:
 
     def __init__(self, kind: Kind, content: MutableMapping[Any, Any]) -> None:
         self.kind = kind
+        self.container = type(content).__name__
         self._content = content
         self._stream = kind.stream_getter()
         if len(kind.key) != len(kind.stream):
@@ -118,6 +121,7 @@ class WindowStore:
         self, kind: Kind, content: MutableMapping[Any, deque[Any]], maxlen: int | None
     ) -> None:
         self.kind = kind
+        self.container = f"{type(content).__name__} of deque"
         self._content = content
         self._maxlen = maxlen
         self._key = kind.key_getter()

@@ -36,6 +36,10 @@ class Pending(Protocol):
     data: bytes
     seq: int
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that the lane has from here on, where its own is lower; 0 raises nothing."""
+
 
 class OutboxRow(NamedTuple):
     """One durable event: its row (commit order, from 1), lane place, Kafka key and bytes."""

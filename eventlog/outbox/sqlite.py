@@ -31,8 +31,8 @@ from eventlog.outbox.tail import Tail
 from schemas import envelope
 from schemas.lane import LaneHead, LaneId, genesis
 
-EPOCH = 1
-"""The epoch of every lane until the first switch raises it."""
+FIRST_EPOCH = 1
+"""The epoch of every lane until a switch's barrier raises it."""
 _INSERTS = [
     (size, f"INSERT INTO event VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)}")  # noqa: S608
     for size in (512, 64, 8, 1)
@@ -98,20 +98,22 @@ class SqliteOutbox:
         """
         rows: list[OutboxRow] = []
         row = self._last_row
-        places: dict[int, tuple[int, str]] = {}
+        places: dict[int, tuple[int, str, int]] = {}
         seal, digest_of = envelope.seal, envelope.digest
         for item in pending:
             partition = item.partition
             place = places.get(partition)
             if place is None:
                 head = self._heads.get(partition) or genesis(self._lane(partition))
-                place = (head.seq, head.digest)
+                place = (head.seq, head.digest, max(head.epoch, FIRST_EPOCH))
             seq = place[0] + 1
-            event = seal(item.head, item.data, seq, EPOCH, place[1])
-            places[partition] = (seq, digest_of(event))
+            # A barrier raises its lane's epoch, what follows keeps it: it never falls in a lane.
+            epoch = place[2] if place[2] > item.epoch else item.epoch
+            event = seal(item.head, item.data, seq, epoch, place[1])
+            places[partition] = (seq, digest_of(event), epoch)
             row += 1
             rows.append(OutboxRow(row, partition, seq, item.stream, event))
-        heads = {p: LaneHead(seq, digest, EPOCH) for p, (seq, digest) in places.items()}
+        heads = {p: LaneHead(*place) for p, place in places.items()}
         with self._db:
             self._insert(rows)
             self._db.executemany(

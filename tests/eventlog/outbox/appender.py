@@ -18,9 +18,10 @@ _WRITER = envelope.HeadWriter(IDENTITY.source, "ledger.account.opened.v1")
 class Item:
     """An event that waits to be numbered."""
 
-    def __init__(self, partition: int, stream: str, content: str) -> None:
+    def __init__(self, partition: int, stream: str, content: str, epoch: int = 0) -> None:
         self.row = 0
         self.seq = 0
+        self.epoch = epoch
         self.partition = partition
         self.stream = stream
         self.head = _WRITER.head(stream, "id", 0)

@@ -1,0 +1,41 @@
+"""Requests and their answers: JSON in a row, read as it was written."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from schemas.requests import (
+    BarrierAnswer,
+    CatalogAnswer,
+    RequestKind,
+    SampleAnswer,
+    SnapshotAnswer,
+    StoreDescription,
+)
+
+ANSWERS: list[msgspec.Struct] = [
+    CatalogAnswer(
+        "app-1", 17, [StoreDescription("account", "Account", "dict", 3, 3, 2, False)], ["reading"]
+    ),
+    SnapshotAnswer(3, 9, False, "an entity is invalid"),
+    BarrierAnswer({0: 5, 2: 9}),
+    SampleAnswer(7, ["account a: balance"]),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: type(answer).__name__)
+def test_an_answer_is_read_as_it_was_written(answer: msgspec.Struct) -> None:
+    in_a_row = msgspec.json.decode(msgspec.json.encode(answer))  # numbers as keys become text
+
+    assert msgspec.convert(in_a_row, type(answer), strict=False) == answer
+
+
+def test_a_snapshot_that_stopped_for_no_reason_has_none() -> None:
+    found = msgspec.json.decode(b'{"streams": 1, "total": 1, "done": true}', type=SnapshotAnswer)
+
+    assert found == SnapshotAnswer(1, 1, True, "")
+
+
+def test_what_may_be_asked_does_not_change_under_apps_out_there() -> None:
+    assert get_args(RequestKind) == ("memory", "catalog", "snapshot", "barrier", "sample")
