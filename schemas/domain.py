@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from schemas.entities import Entities, entities_of
 from schemas.errors import FerryError
 from schemas.tables import Change, Row, Table
 
@@ -56,6 +57,11 @@ class Kind:
     snapshot: Callable[[Any], Any]
     """entity → the state-carrying event from which `evolve(None, event)` gives the same entity."""
     tables: tuple[Table, ...]
+    """The first holds one row an entity; each further one has the kind's key among its columns."""
+    entities: Entities | None = None
+    """The inverse of `rows`, for reads from PostgreSQL: rows of whole entities, by table → those
+    entities, in the order of the first table's rows. Derived where it is None and the kind has one
+    table whose columns are the entity's fields in their order."""
 
     def __post_init__(self) -> None:
         if self.stream != self.key[: len(self.stream)] or not self.stream:
@@ -70,6 +76,10 @@ class Kind:
     def key_getter(self) -> Callable[[Any], Any]:
         """Return a fast function: entity or event → the entity's key in its store."""
         return attrgetter(*self.key)
+
+    def entity_maker(self) -> Entities:
+        """Return the function of `entities`, declared or derived; raises KindNotReadable."""
+        return entities_of(self.name, self.entity, self.tables, self.entities)
 
     def stream_getter(self) -> Callable[[Any], str]:
         """Return a fast function: entity or event → its stream, e.g. `trade/T-17`."""

@@ -1,6 +1,8 @@
 """Portfolio snapshots: what was held at one moment, and what it was worth."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import TypeAlias, assert_never
 
 from msgspec import Struct
@@ -35,7 +37,7 @@ class _Portfolio(Struct, frozen=True, gc=False):
 
 
 class PortfolioSnapshot(_Portfolio, frozen=True, gc=False):
-    """One portfolio at one moment; it never changes."""
+    """One portfolio at one moment; it never changes. Its positions stand in symbols' order."""
 
 
 class PortfolioTaken(_Portfolio, frozen=True, gc=False):
@@ -71,12 +73,16 @@ def equity(cash: Decimal, positions: tuple[Position, ...]) -> Decimal:
 
 
 def evolve(portfolio: PortfolioSnapshot | None, event: PortfolioEvent) -> PortfolioSnapshot:
-    """Return the portfolio snapshot that an event holds.
+    """Return the portfolio snapshot that an event holds, its positions in their symbols' order.
 
+    Tables know no order of rows: without one, memory and PostgreSQL would not give the same.
     Raises: TransitionRefused where there is one of that moment already, or where its values do not
             agree with each other.
     """
-    taken = PortfolioSnapshot(*astuple(event))
+    taken = PortfolioSnapshot(
+        event.portfolio_id, event.taken_at, event.taken_at_ns, event.cash, event.equity,
+        _in_order(event.positions),
+    )  # fmt: skip
     if portfolio is not None and (isinstance(event, PortfolioTaken) or portfolio != taken):
         raise _refusal(event, "taken already", "take a portfolio at a later moment")
     if len({position.symbol for position in event.positions}) != len(event.positions):
@@ -113,6 +119,26 @@ def rows(portfolio: _Portfolio) -> tuple[tuple[Table, Row], ...]:
     )
 
 
+def entities(rows_by_table: Mapping[str, Sequence[Row]]) -> list[PortfolioSnapshot]:
+    """Return the portfolio snapshots whose rows these are."""
+    positions: dict[Row, list[Position]] = {}
+    for portfolio_id, taken_at, _, *position in rows_by_table[PORTFOLIO_POSITIONS.name]:
+        positions.setdefault((portfolio_id, taken_at), []).append(Position(*position))
+    return [
+        PortfolioSnapshot(
+            portfolio_id, taken_at, taken_at_ns, cash, worth,
+            _in_order(positions.get((portfolio_id, taken_at), ())),
+        )
+        for portfolio_id, taken_at, taken_at_ns, cash, worth in (
+            rows_by_table[PORTFOLIO_SNAPSHOTS.name]
+        )
+    ]  # fmt: skip
+
+
+def _in_order(positions: Iterable[Position]) -> tuple[Position, ...]:
+    return tuple(sorted(positions, key=attrgetter("symbol")))
+
+
 def snapshot(portfolio: PortfolioSnapshot) -> PortfolioSnapshotted:
     """Return the event that carries a portfolio snapshot whole."""
     return PortfolioSnapshotted(*astuple(portfolio))
@@ -132,4 +158,5 @@ KIND = Kind(
     rows=rows,
     snapshot=snapshot,
     tables=(PORTFOLIO_SNAPSHOTS, PORTFOLIO_POSITIONS),
+    entities=entities,
 )

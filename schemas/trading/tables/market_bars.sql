@@ -1,6 +1,7 @@
 -- Every bar ever received; memory holds the newest of each symbol.
+-- Keys are ordered by code point ("C"), as Python orders them: pages of reads follow the index.
 CREATE TABLE market_bars (
-    symbol       text        NOT NULL,
+    symbol       text COLLATE "C" NOT NULL,
     opened_at    timestamptz NOT NULL,
     opened_at_ns bigint      NOT NULL,
     open         numeric     NOT NULL,

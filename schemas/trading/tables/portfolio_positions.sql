@@ -1,9 +1,9 @@
 -- What each portfolio snapshot held; written with its row in portfolio_snapshots.
 CREATE TABLE portfolio_positions (
-    portfolio_id  text        NOT NULL,
+    portfolio_id  text COLLATE "C" NOT NULL,
     taken_at      timestamptz NOT NULL,
     taken_at_ns   bigint      NOT NULL,
-    symbol        text        NOT NULL,
+    symbol        text COLLATE "C" NOT NULL,
     quantity      numeric     NOT NULL,
     average_price numeric     NOT NULL,
     market_price  numeric     NOT NULL,

@@ -1,6 +1,6 @@
 -- Every valuation of a portfolio; memory holds the newest of each.
 CREATE TABLE portfolio_snapshots (
-    portfolio_id text        NOT NULL,
+    portfolio_id text COLLATE "C" NOT NULL,
     taken_at     timestamptz NOT NULL,
     taken_at_ns  bigint      NOT NULL,
     cash         numeric     NOT NULL,

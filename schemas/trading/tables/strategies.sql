@@ -1,6 +1,6 @@
 -- The strategies there are; a removed one has no row.
 CREATE TABLE strategies (
-    strategy_id      text        NOT NULL PRIMARY KEY,
+    strategy_id      text COLLATE "C" NOT NULL PRIMARY KEY,
     algorithm        text        NOT NULL,
     status           text        NOT NULL,
     parameters       jsonb       NOT NULL,

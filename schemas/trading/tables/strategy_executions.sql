@@ -1,6 +1,6 @@
 -- Every run of a strategy over a bar.
 CREATE TABLE strategy_executions (
-    execution_id     text        NOT NULL PRIMARY KEY,
+    execution_id     text COLLATE "C" NOT NULL PRIMARY KEY,
     strategy_id      text        NOT NULL,
     symbol           text        NOT NULL,
     bar_opened_at    timestamptz NOT NULL,

@@ -1,6 +1,6 @@
 -- Every order and what became of it.
 CREATE TABLE trades (
-    trade_id        text        NOT NULL PRIMARY KEY,
+    trade_id        text COLLATE "C" NOT NULL PRIMARY KEY,
     strategy_id     text        NOT NULL,
     symbol          text        NOT NULL,
     side            text        NOT NULL,

@@ -84,6 +84,18 @@ def require_agreement(kind: Kind, history: Iterable[Any]) -> None:
             require_snapshot(kind, entity)
         VALIDATORS[type(event)].encode(event)
         assert projected == as_rows(pair for e in entities.values() for pair in kind.rows(e))
+        require_readable(kind, list(entities.values()))
+
+
+def require_readable(kind: Kind, entities: list[Any]) -> None:
+    """Demand that entities come back from their rows, whatever order further tables give."""
+    rows: dict[str, list[Row]] = {table.name: [] for table in kind.tables}
+    for entity in entities:
+        for table, row in kind.rows(entity):
+            rows[table.name].append(row)
+    for table in kind.tables[1:]:
+        rows[table.name].reverse()
+    assert list(kind.entity_maker()(rows)) == entities
 
 
 def require_snapshot(kind: Kind, entity: Any) -> None:

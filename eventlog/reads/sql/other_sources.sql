@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM memferry.lane WHERE projection = %s AND source <> %s)
