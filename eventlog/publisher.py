@@ -71,12 +71,15 @@ class Publisher:
         for row in rows:
             by_partition.setdefault(row.partition, []).append(row)
         futures: list[asyncio.Future[Any]] = []
-        for partition, lane_rows in by_partition.items():
-            place = (
-                (self._control, 0) if partition == CONTROL_PARTITION else (self._data, partition)
-            )
-            futures += await self._send_lane(place, lane_rows)
+        # One deadline for all, and no task of its own for each: so the lanes go in one request,
+        # and a mark in every lane arrives at once.
+        async with asyncio.timeout(self._timeout_s):
+            for partition, lane in by_partition.items():
+                futures += await self._send_lane(self._place(partition), lane)
         return futures
+
+    def _place(self, partition: int) -> tuple[str, int]:
+        return (self._control, 0) if partition == CONTROL_PARTITION else (self._data, partition)
 
     async def _send_lane(
         self, place: tuple[str, int], rows: Sequence[OutboxRow]
@@ -94,7 +97,7 @@ class Publisher:
         return futures
 
     async def _hand_over(self, batch: Any, topic: str, partition: int) -> "asyncio.Future[Any]":
-        future: asyncio.Future[Any] = await asyncio.wait_for(
-            self._producer.send_batch(batch, topic, partition=partition), self._timeout_s
+        future: asyncio.Future[Any] = await self._producer.send_batch(
+            batch, topic, partition=partition
         )
         return future

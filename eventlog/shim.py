@@ -1,6 +1,7 @@
 """The producer shim: attach it to an app, register the app's containers, record mutations."""
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -9,14 +10,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eventlog.control_connection import ControlConnection
+from eventlog.listener import Listener
 from eventlog.outbox.contract import OutboxIdentity, OutboxRow
 from eventlog.outbox.sqlite import SqliteOutbox
 from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.outbox.tail import Tail
+from eventlog.reads.reader import Reader
+from eventlog.reads.routing import ReadRouting
 from eventlog.receipts import ReceiptTimeout
 from eventlog.recorder import Recorder
 from eventlog.relay import require_continuation
 from eventlog.relay_service import RelayThread, follow_mark_file
+from eventlog.requests import RequestDesk
 from eventlog.restart import restore
 from eventlog.snapshot import Snapshot
 from eventlog.topic import ensure_topics, heads_of, require_source
@@ -25,9 +30,12 @@ from schemas.domain import Domain, load_domain
 from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION
 from schemas.position import FIRST_GENERATION
+from schemas.requests import SampleAnswer
 from schemas.settings import Settings, load_settings
 
 _RESTORE_CHUNK = 10_000
+_ROUTE_WAIT_S = 2.0
+log = logging.getLogger("memferry.shim")
 T = TypeVar("T")
 
 
@@ -45,10 +53,11 @@ class Ferry(Recorder):
         self.restored = outbox.last_row() > 0
         self.settings = settings
         self._path = outbox.path
-        self._snapshot = Snapshot(self)
+        self.first_snapshot = Snapshot(self)
         super().__init__(
             outbox, domain, settings.kafka.max_event_bytes, settings.outbox.queue_events
         )
+        self.reads = ReadRouting(self, settings)
 
     def register(self, kind_name: str, content: Any) -> None:
         """Take one of the app's containers under the shim's care.
@@ -63,31 +72,35 @@ class Ferry(Recorder):
         if self.restored:
             self.mark_known(restore(_all_rows(self._path), store))
 
+    def reader(self, kind_name: str) -> Reader:
+        """Return what the app reads a kind with, wherever reads go; raises DomainInvalid."""
+        return self.reads.reader(kind_name)
+
     def snapshot(self) -> None:
         """Begin to record, in the background, everything that the log does not hold yet."""
-        self._snapshot.start()
+        self.first_snapshot.start()
 
     @property
     def snapshot_done(self) -> threading.Event:
         """Set once everything that was in memory at `snapshot` is recorded, or it stopped."""
-        return self._snapshot.done
+        return self.first_snapshot.done
 
     @property
     def snapshot_error(self) -> FerryError | None:
         """Why the first snapshot stopped, if it did: an entity that may not reach the log, say."""
-        return self._snapshot.error
+        return self.first_snapshot.error
 
     @property
     def snapshot_progress(self) -> tuple[int, int]:
         """Streams recorded by the first snapshot, and how many it found to do."""
-        return self._snapshot.streams, self._snapshot.total
+        return self.first_snapshot.streams, self.first_snapshot.total
 
     def retire(self, timeout: float = 10.0) -> None:
         """Close this source for good: its final lane heads go to the control topic.
 
         Nothing can be recorded under this source afterwards, in this process or a later one.
         """
-        with self.lock:
+        with self.memory_lock:
             if not self.durable.wait(self._commit.last_row, timeout):
                 raise ReceiptTimeout(
                     f"source {self.source!r} is not retired: its last events are not durable after "
@@ -110,8 +123,9 @@ class Ferry(Recorder):
 
     def close(self, timeout: float = 10.0) -> None:
         """Make everything recorded durable, hand it to Kafka if it answers, release the outbox."""
-        self._snapshot.join(timeout)
+        self.first_snapshot.join(timeout)
         super().close(timeout)
+        self.reads.close(timeout)
 
 
 def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> Ferry:
@@ -156,7 +170,34 @@ def _serve(ferry: Ferry, settings: Settings, tail: Tail) -> None:
     else:
         follow_mark_file(ferry, settings)
     if settings.postgres.dsn:
-        ControlConnection(ferry, settings).start()
+        _listen(ferry, settings)
+
+
+def _listen(ferry: Ferry, settings: Settings) -> None:
+    control = ControlConnection(ferry, settings, ferry.reads.route)
+    ending = threading.Event()
+    desk = RequestDesk(ferry, settings, ferry.first_snapshot, lambda: _sample(ferry), ending)
+    listeners = [Listener(settings, ferry.source, duty) for duty in (control, desk)]
+
+    def close(timeout: float) -> None:
+        ending.set()
+        for listener in listeners:
+            listener.stop()
+        for listener in listeners:
+            listener.close(timeout)
+
+    ferry.on_close(close)
+    for listener in listeners:
+        listener.start()
+    # After a restart reads may be in PostgreSQL; where it is away they begin in memory, which
+    # holds everything, and follow later.
+    if ferry.restored and not listeners[0].began.wait(_ROUTE_WAIT_S):
+        log.warning("reads begin in memory: PostgreSQL does not say yet where they go")
+
+
+def _sample(ferry: Ferry) -> SampleAnswer:
+    found = ferry.reads.sample()
+    return SampleAnswer(sum(found.compared.values()), [str(m) for m in found.mismatches])
 
 
 def _require_newest(settings: Settings, identity: OutboxIdentity) -> None:

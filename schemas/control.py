@@ -1,10 +1,10 @@
 """Control events: what sources and operators decide, kept in the log beside the app's own events.
 
-A source's own lane in the control topic opens and retires it; PostgreSQL's decisions (savepoints)
-have a lane of their own there. Barriers go in the data lanes. All use the one envelope.
+A source's own lane in the control topic opens and retires it; PostgreSQL's decisions (savepoints,
+switches) have a lane of their own there. Barriers go in the data lanes. All use the one envelope.
 """
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -58,8 +58,36 @@ class SavepointTaken(msgspec.Struct, frozen=True):
     actor: str
 
 
+class ReadsSwitched(msgspec.Struct, frozen=True):
+    """Reads of a projection go to another place from now on.
+
+    `fence` is empty where no writer had to stand still (into and out of `shadow`); `heads` are the
+    barriers' numbers, source → partition → seq.
+    """
+
+    projection: str
+    route: Literal["memory", "shadow", "postgres"]
+    epoch: int
+    fence: str
+    heads: dict[str, dict[int, int]]
+    actor: str
+
+
+class SwitchAborted(msgspec.Struct, frozen=True):
+    """A fence ended without a decision: reads stay where they were."""
+
+    projection: str
+    purpose: str
+    epoch: int
+    fence: str
+    reason: str
+    actor: str
+
+
+Decision: TypeAlias = SavepointTaken | ReadsSwitched | SwitchAborted
+"""What PostgreSQL decides and publishes."""
 ControlEvent: TypeAlias = (
-    SourceOpened | SnapshotCompleted | SourceRetired | BarrierPlaced | SavepointTaken
+    SourceOpened | SnapshotCompleted | SourceRetired | BarrierPlaced | Decision
 )
 
 CONTROL_TYPES: dict[str, type[ControlEvent]] = {
@@ -68,6 +96,8 @@ CONTROL_TYPES: dict[str, type[ControlEvent]] = {
     "memferry.source.retired.v1": SourceRetired,
     "memferry.barrier.placed.v1": BarrierPlaced,
     "memferry.savepoint.taken.v1": SavepointTaken,
+    "memferry.reads.switched.v1": ReadsSwitched,
+    "memferry.switch.aborted.v1": SwitchAborted,
 }
 CONTROL_TYPE_OF: dict[type[ControlEvent], str] = {t: name for name, t in CONTROL_TYPES.items()}
 _decoders = {name: msgspec.json.Decoder(event) for name, event in CONTROL_TYPES.items()}

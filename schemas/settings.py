@@ -72,6 +72,29 @@ class Projector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most bytes in one fetch from one partition."""
 
 
+class Migration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ten phases, the fence around a switch, and reads."""
+
+    max_downtime_ms: Positive = 1_000
+    """The lease of a fence: writers stand still no longer, whoever dies. Trap: a cutover that does
+    not find its barriers in the tables within it is aborted and tried again."""
+    timeout_ms: Positive = 600_000
+    """Longest that a phase may wait; for stop and copy also longest that writes are held."""
+    cutover_attempts: Positive = 3
+    """How often a cutover is tried before the migration is undone."""
+    max_lag_events: Positive = 1_000
+    """A cutover is prepared once the tables are no further behind than this."""
+
+
+class Reads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Reads of the app while they go to PostgreSQL."""
+
+    timeout_ms: Positive = 10_000
+    """Longest that a read waits for what was recorded before it, and for the database."""
+    connections: Positive = 4
+    """Most connections of one app for its reads."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may set, checked."""
 
@@ -88,6 +111,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     outbox: Outbox = Outbox()
     relay: Relay = Relay()
     projector: Projector = Projector()
+    migration: Migration = Migration()
+    reads: Reads = Reads()
     directory: str = "."
     """Where relative paths start; set from the TOML file's place."""
 

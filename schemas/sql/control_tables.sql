@@ -105,16 +105,20 @@ CREATE TABLE IF NOT EXISTS memferry.trail (
 COMMENT ON TABLE memferry.trail IS
     'every operator action; chain is the SHA-256 of the row before it, joined with this one';
 
-CREATE TABLE IF NOT EXISTS memferry.memory_request (
+CREATE TABLE IF NOT EXISTS memferry.request (
     id uuid PRIMARY KEY,
     projection text NOT NULL,
     source text NOT NULL,
-    state text NOT NULL CHECK (state IN ('asked', 'answered', 'failed')),
+    kind text NOT NULL,
+    state text NOT NULL CHECK (state IN ('asked', 'working', 'answered', 'failed')),
     detail text NOT NULL DEFAULT '',
+    answer jsonb,
     asked_at timestamptz NOT NULL DEFAULT now()
 );
+COMMENT ON TABLE memferry.request IS
+    'what a running app is asked over its control connection; removed once the answer is read';
 CREATE TABLE IF NOT EXISTS memferry.memory_row (
-    request uuid NOT NULL REFERENCES memferry.memory_request ON DELETE CASCADE,
+    request uuid NOT NULL REFERENCES memferry.request ON DELETE CASCADE,
     partition integer NOT NULL,
     table_name text NOT NULL,
     key text NOT NULL,
@@ -122,3 +126,85 @@ CREATE TABLE IF NOT EXISTS memferry.memory_row (
 );
 COMMENT ON TABLE memferry.memory_row IS
     'a running app''s answer to an audit: what it held in memory when it placed the barrier';
+
+CREATE TABLE IF NOT EXISTS memferry.epoch (
+    topic text PRIMARY KEY,
+    epoch bigint NOT NULL CHECK (epoch > 0)
+);
+COMMENT ON TABLE memferry.epoch IS 'rises with each switch that is asked for; barriers carry it';
+
+CREATE TABLE IF NOT EXISTS memferry.fence (
+    id uuid PRIMARY KEY,
+    projection text NOT NULL,
+    purpose text NOT NULL CHECK (purpose IN ('cutover', 'switch_back', 'hold')),
+    epoch bigint NOT NULL,
+    lease_ms integer NOT NULL CHECK (lease_ms > 0),
+    state text NOT NULL CHECK (state IN ('asked', 'decided', 'released', 'aborted')),
+    reason text NOT NULL DEFAULT '',
+    renewals integer NOT NULL DEFAULT 0,
+    noted boolean NOT NULL DEFAULT false,
+    asked_at timestamptz NOT NULL,
+    lease_until timestamptz NOT NULL,
+    ended_at timestamptz
+);
+COMMENT ON COLUMN memferry.fence.lease_until IS
+    'counted from before the request was sent: it ends before any writer''s own lease does';
+COMMENT ON COLUMN memferry.fence.noted IS 'an abort is in the audit trail';
+CREATE UNIQUE INDEX IF NOT EXISTS fence_asked ON memferry.fence (projection, (purpose = 'hold'))
+    WHERE state = 'asked';
+CREATE TABLE IF NOT EXISTS memferry.fence_source (
+    fence uuid NOT NULL REFERENCES memferry.fence ON DELETE CASCADE,
+    source text NOT NULL,
+    state text NOT NULL CHECK (state IN ('fenced', 'caught_up', 'refused', 'opened')),
+    detail text NOT NULL DEFAULT '',
+    heads jsonb,
+    pause_ms double precision,
+    PRIMARY KEY (fence, source)
+);
+COMMENT ON COLUMN memferry.fence_source.heads IS 'partition to the barrier''s seq';
+COMMENT ON COLUMN memferry.fence_source.pause_ms IS
+    'for how long this writer held mutations, by its own clock';
+
+CREATE TABLE IF NOT EXISTS memferry.route (
+    projection text PRIMARY KEY,
+    route text NOT NULL CHECK (route IN ('memory', 'shadow', 'postgres')),
+    epoch bigint NOT NULL,
+    decision bigint NOT NULL,
+    since timestamptz NOT NULL,
+    decided_by text NOT NULL
+);
+COMMENT ON TABLE memferry.route IS 'where reads go; changed once Kafka holds the decision';
+CREATE TABLE IF NOT EXISTS memferry.route_source (
+    projection text NOT NULL,
+    source text NOT NULL,
+    decision bigint NOT NULL,
+    PRIMARY KEY (projection, source)
+);
+COMMENT ON TABLE memferry.route_source IS 'the newest route that each source follows';
+
+CREATE TABLE IF NOT EXISTS memferry.migration (
+    id uuid PRIMARY KEY,
+    projection text NOT NULL,
+    mode text NOT NULL CHECK (mode IN ('zero_downtime', 'stop_and_copy')),
+    state text NOT NULL CHECK (state IN ('running', 'finished', 'undone')),
+    phase text NOT NULL,
+    term bigint NOT NULL DEFAULT 1,
+    holder text NOT NULL,
+    reason text NOT NULL DEFAULT '',
+    started_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz
+);
+COMMENT ON COLUMN memferry.migration.term IS
+    'rises when another run takes the migration over: the earlier one can change nothing more';
+CREATE UNIQUE INDEX IF NOT EXISTS migration_running ON memferry.migration (projection)
+    WHERE state = 'running';
+CREATE TABLE IF NOT EXISTS memferry.migration_phase (
+    migration uuid NOT NULL REFERENCES memferry.migration ON DELETE CASCADE,
+    number integer NOT NULL,
+    phase text NOT NULL,
+    entered_at timestamptz NOT NULL,
+    left_at timestamptz,
+    outcome text NOT NULL DEFAULT '',
+    detail text NOT NULL DEFAULT '',
+    PRIMARY KEY (migration, number)
+);

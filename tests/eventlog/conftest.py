@@ -4,14 +4,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import psycopg
 import pytest
 
 import eventlog
 from eventlog.shim import Ferry
+from projector.migration import fences
+from projector.migration.fences import Fence, Purpose
 from schemas.errors import FerryError
 from schemas.settings import Postgres, Settings
 from tests.domains.ledger import Account
 from tests.eventlog.app import DEADLINE_S, App, new_rings
+from tests.eventlog.attached import Attached
+from tests.eventlog.deciding import LONG_MS
+from tests.eventlog.writer import Writer
 
 
 @pytest.fixture
@@ -61,3 +68,45 @@ def attach(kafka_settings: Settings) -> Iterator[Callable[..., Ferry]]:
             ferry.close(DEADLINE_S)
         except FerryError:  # a test may have left it with nobody to send to
             continue
+
+
+@pytest.fixture
+def make_writer(
+    settings: Settings, database: psycopg.Connection[Any]
+) -> Iterator[Callable[..., Writer]]:
+    """Return apps that PostgreSQL reaches and Kafka does not; they are not started."""
+    writers: list[Writer] = []
+
+    def make(given: Settings = settings) -> Writer:
+        writers.append(Writer(given, database))
+        return writers[-1]
+
+    yield make
+    for writer in writers:
+        writer.close()
+
+
+@pytest.fixture
+def writer(make_writer: Callable[..., Writer]) -> Writer:
+    """One of them, started."""
+    return make_writer().start()
+
+
+@pytest.fixture
+def attached(settings: Settings) -> Iterator[Attached]:
+    """One that is attached, closed at the end."""
+    app = Attached(settings)
+    yield app
+    app.ferry.close(DEADLINE_S)
+
+
+@pytest.fixture
+def ask(settings: Settings, database: psycopg.Connection[Any]) -> Callable[..., Fence]:
+    """Ask for a fence as the deciding side does."""
+
+    def ask(purpose: Purpose, lease_ms: int = LONG_MS, projection: str = "") -> Fence:
+        lease = msgspec.structs.replace(settings.migration, max_downtime_ms=lease_ms)
+        given = msgspec.structs.replace(settings, migration=lease)
+        return fences.ask(database, given, projection or settings.projection, purpose)
+
+    return ask

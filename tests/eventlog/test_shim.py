@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import eventlog
-from eventlog.control_connection import DriverMissing
+from eventlog.driver import DriverMissing
 from eventlog.outbox.contract import OutboxInUse, OutboxInvalid
 from eventlog.relay import OutboxBehindTopic, OutboxForked
 from eventlog.shim import Ferry

@@ -10,10 +10,12 @@ from schemas.control import (
     CONTROL_TYPES,
     BarrierPlaced,
     ControlEvent,
+    ReadsSwitched,
     SavepointTaken,
     SnapshotCompleted,
     SourceOpened,
     SourceRetired,
+    SwitchAborted,
     decode_control,
 )
 
@@ -23,6 +25,8 @@ EVENTS: list[ControlEvent] = [
     SourceRetired("app-1", {0: (5, "ab" * 32), 2: (1, "cd" * 32)}),
     BarrierPlaced("b-1", "audit"),
     SavepointTaken("before", "ledger", "t", 1, {0: 5, 1: 0}, "ann"),
+    ReadsSwitched("ledger", "postgres", 4, "f-1", {"app-1": {0: 5, 2: 9}, "app-2": {}}, "ann"),
+    SwitchAborted("ledger", "cutover", 4, "f-1", "the lease ended", "ann"),
 ]
 
 
@@ -48,6 +52,8 @@ def test_types_that_logs_out_there_hold_do_not_change() -> None:
         "memferry.source.retired.v1": "SourceRetired",
         "memferry.barrier.placed.v1": "BarrierPlaced",
         "memferry.savepoint.taken.v1": "SavepointTaken",
+        "memferry.reads.switched.v1": "ReadsSwitched",
+        "memferry.switch.aborted.v1": "SwitchAborted",
     }
 
 
@@ -59,3 +65,11 @@ def test_a_type_that_is_not_ours_is_no_control_event() -> None:
 def test_a_control_event_without_its_fields_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError):
         decode_control("memferry.barrier.placed.v1", msgspec.Raw(b'{"barrier":"b-1"}'))
+
+
+def test_reads_are_not_switched_to_a_place_that_is_not_known() -> None:
+    data = msgspec.json.encode(ReadsSwitched("ledger", "memory", 1, "", {}, "ann"))
+    elsewhere = data.replace(b'"memory"', b'"nowhere"')
+
+    with pytest.raises(msgspec.ValidationError, match=r"\$\.route"):
+        decode_control("memferry.reads.switched.v1", msgspec.Raw(elsewhere))

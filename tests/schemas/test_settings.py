@@ -105,6 +105,10 @@ def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
         (b"[outbox]\nqueue_events = 0", r"\$\.outbox\.queue_events"),
         (b"[kafka]\npartitions = 0", r"\$\.kafka\.partitions"),
         (b"[kafka]\ntimeout_ms = 0", r"\$\.kafka\.timeout_ms"),
+        (b"[migration]\nmax_downtime_ms = 0", r"\$\.migration\.max_downtime_ms"),
+        (b"[migration]\ncutover_attempts = 0", r"\$\.migration\.cutover_attempts"),
+        (b"[migration]\nmax_downtime = 5", "`max_downtime`"),
+        (b"[reads]\nconnections = 0", r"\$\.reads\.connections"),
         (b"source", "cannot be read"),
         (b'source = "\xff"', "cannot be read"),
     ],
@@ -148,3 +152,13 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_an_unknown_flag_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsInvalid, match="nowhere"):
         load_settings(overrides=wrong)
+
+
+def test_a_switch_may_take_as_long_as_the_settings_say(tmp_path: Path) -> None:
+    path = tmp_path / "memferry.toml"
+    path.write_text("[migration]\nmax_downtime_ms = 250\n[reads]\ntimeout_ms = 500\n")
+
+    settings = load_settings(path, {"migration.timeout_ms": "5000"})
+
+    assert (settings.migration.max_downtime_ms, settings.migration.timeout_ms) == (250, 5000)
+    assert (settings.reads.timeout_ms, settings.reads.connections) == (500, 4)

@@ -1,1 +1,0 @@
-UPDATE memferry.memory_request SET state = 'answered' WHERE id = %s

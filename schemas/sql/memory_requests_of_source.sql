@@ -1,3 +1,0 @@
-SELECT id FROM memferry.memory_request
-WHERE projection = %s AND source = %s AND state = 'asked'
-ORDER BY asked_at

@@ -1,0 +1,1 @@
+SELECT route, epoch, decision, since, decided_by FROM memferry.route WHERE projection = %s
