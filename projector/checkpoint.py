@@ -91,11 +91,25 @@ def advance(
         },
     ).fetchone()
     if row is None or row[0] != len(offsets) or row[1] != len(heads):
-        raise Fenced(
-            f"projection {held.projection.name!r} was taken over: this projector's term has passed",
-            where=f"partitions {sorted(offsets)}",
-            remedy="nothing is lost; the one that took it over goes on from the checkpoint",
-        )
+        raise _taken_over(held, offsets)
+
+
+def require_held(conn: psycopg.Connection[Any], held: Claim) -> None:
+    """Check that nobody took the projection over: one that has nothing to apply learns it so.
+
+    Raises: Fenced.
+    """
+    rows = conn.execute(query("checkpoint_read"), (held.projection.name,)).fetchall()
+    if {partition: term for partition, *_, term in rows} != held.terms:
+        raise _taken_over(held, held.terms)
+
+
+def _taken_over(held: Claim, partitions: Iterable[int]) -> Fenced:
+    return Fenced(
+        f"projection {held.projection.name!r} was taken over: this projector's term has passed",
+        where=f"partitions {sorted(partitions)}",
+        remedy="nothing is lost; the one that took it over goes on from the checkpoint",
+    )
 
 
 def stop_partition(conn: psycopg.Connection[Any], held: Claim, partition: int, reason: str) -> None:

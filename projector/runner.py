@@ -6,6 +6,7 @@ the first, one thread the second.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,7 +17,14 @@ from aiokafka.errors import KafkaError
 
 from projector.apply import Applier
 from projector.batch import Handler, Segment
-from projector.checkpoint import Claim, Fenced, ProjectionHeld, claim, stop_partition
+from projector.checkpoint import (
+    Claim,
+    Fenced,
+    ProjectionHeld,
+    claim,
+    require_held,
+    stop_partition,
+)
 from projector.control_tables import (
     DatabaseUnreachable,
     State,
@@ -24,7 +32,8 @@ from projector.control_tables import (
     establish,
     read_projection,
 )
-from projector.control_topic import publish_decisions, read_control
+from projector.control_topic import read_control
+from projector.decisions import publish_decisions
 from projector.lanes import ForeignSource, LaneBook
 from projector.log import BrokerUnreachable, Log
 from projector.sql import query
@@ -36,6 +45,9 @@ from schemas.settings import Settings
 
 _FETCH_WAIT_MS = 100
 _LOCK_WAIT_S = 5.0
+_IDLE_LOOK_S = 0.5
+_OVERLAPPED_RECORDS = 1_000
+"""Batches of fewer are not fetched while another is applied."""
 _BACKOFF_S = (0.2, 5.0)
 log = logging.getLogger("memferry.projector")
 
@@ -197,6 +209,8 @@ class _Pump:
         owner.progress.stopped.clear()  # what stopped before is tried again
         self._stopped: set[int] = set()
         self._halted: set[int] = set()  # stopped, or about to be: nothing behind is looked at
+        self._looked = time.monotonic()
+        self._fetched = 0
 
     async def run(self) -> None:
         owner, loop = self._owner, asyncio.get_running_loop()
@@ -204,9 +218,15 @@ class _Pump:
         applying: list[Segment] = []
         try:
             while not (owner._stopping.is_set() or self._done()):
+                if pending is not None and self._fetched < _OVERLAPPED_RECORDS:
+                    # Close behind the log, waiting first means one batch between an event and its
+                    # row; to overlap would put another one of a few events before it.
+                    finished, pending = pending, None
+                    await self._settle(await finished)
                 found = await self._topic.fetch(
                     owner._settings.projector.batch_events, _FETCH_WAIT_MS
                 )
+                self._fetched = sum(map(len, found.values()))
                 segments = [
                     self._segment(p, rs) for p, rs in found.items() if p not in self._halted
                 ]
@@ -218,6 +238,9 @@ class _Pump:
                     pending = loop.run_in_executor(
                         owner._thread, self._transactions.apply, applying
                     )
+                elif time.monotonic() - self._looked > _IDLE_LOOK_S:
+                    require_held(self._conn, self._held)  # a replay has nothing to tell it
+                    self._looked = time.monotonic()
         finally:
             if pending is not None:
                 await self._settle(await pending)

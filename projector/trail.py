@@ -30,9 +30,10 @@ def note(
     conn: psycopg.Connection[Any],
     action: str,
     before: Mapping[str, Any],
-    after: Mapping[str, Any],
+    after: Mapping[str, Any] | msgspec.Struct,
 ) -> None:
     """Add an action to the trail, in the caller's transaction: both happen or neither does."""
+    then, now = (msgspec.to_builtins(value, str_keys=True) for value in (before, after))
     conn.execute(query("trail_lock"))
     newest = conn.execute(query("trail_newest")).fetchone()
     number, chain = newest or (0, _GENESIS)
@@ -41,11 +42,11 @@ def note(
         "at": datetime.datetime.now(datetime.UTC),
         "actor": actor(),
         "action": action,
-        "before": dict(before),
-        "after": dict(after),
+        "before": then,
+        "after": now,
     }
     entry["chain"] = link(chain, entry)
-    conn.execute(query("trail_add"), entry | {"before": Jsonb(before), "after": Jsonb(after)})
+    conn.execute(query("trail_add"), entry | {"before": Jsonb(then), "after": Jsonb(now)})
 
 
 def link(chain: str, entry: Mapping[str, Any]) -> str:

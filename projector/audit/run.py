@@ -18,6 +18,7 @@ from projector.audit.table_scan import table_snapshot
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
 from projector.log import Log
+from projector.sources import active_sources
 from projector.sql import query
 from schemas.domain import Domain
 from schemas.errors import FerryError
@@ -50,11 +51,18 @@ class AuditResult(msgspec.Struct):
 
 
 async def audit(
-    settings: Settings, domain: Domain, *, with_memory: bool = True, timeout_s: float = 60.0
+    settings: Settings,
+    domain: Domain,
+    *,
+    with_memory: bool = True,
+    with_tables: bool = True,
+    timeout_s: float = 60.0,
 ) -> AuditResult:
     """Compare the three witnesses; everything may go on meanwhile.
 
-    Raises: MemorySilent, BarrierLate, LaneBroken, FoldFailed and the errors of reaching Kafka or
+    Without memory nothing is written anywhere: no barrier, no row. Without tables no projector is
+    needed.
+    Raises: SourceSilent, BarrierLate, LaneBroken, FoldFailed and the errors of reaching Kafka or
             PostgreSQL. Disagreement is no error: it is in the result's findings.
     """
     started = time.monotonic()
@@ -62,26 +70,24 @@ async def audit(
     conn = connect(settings, "audit")
     try:
         projection = read_projection(conn, name)
-        known = await read_control(conn, settings)
+        known = await read_control(conn, settings, keep=with_memory)
         fold = LogFold(domain, projection.generation, known)
         async with Log(settings, kafka_topic(settings.topic, projection.generation)) as log:
             result = AuditResult("", {}, {}, {}, 0, 0, sorted(known), with_memory, [], 0.0)
-            active = [
-                source
-                for source, _, retired in conn.execute(query("sources_read"), (settings.topic,))
-                if retired is None
-            ]
+            active = active_sources(conn, settings.topic)
             result.memory_compared = with_memory and bool(active)
             if result.memory_compared:
                 answers = await asyncio.to_thread(ask, conn, name, active, timeout_s)
-                if projection.state == "live":
+                if not with_tables:
+                    await _audit_memory(fold, log, domain, answers, result, timeout_s)
+                elif projection.state == "live":
                     await _audit_memory(fold, log, domain, answers, result, timeout_s)
                     await _wait_for_checkpoint(conn, name, fold.offsets, timeout_s)
                     await _audit_tables(conn, name, fold, log, domain, result)
                 else:  # the tables stay at an older position: it comes first
                     await _audit_tables(conn, name, fold, log, domain, result)
                     await _audit_memory(fold, log, domain, answers, result, timeout_s)
-            else:
+            elif with_tables:
                 await _audit_tables(conn, name, fold, log, domain, result)
         unequal = {finding.table for finding in result.findings}
         result.equal = {table: table not in unequal for table in domain.tables}

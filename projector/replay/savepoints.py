@@ -7,7 +7,8 @@ import msgspec
 import psycopg
 
 from projector.control_tables import read_projection
-from projector.control_topic import decide, publish_decisions, read_control
+from projector.control_topic import read_control
+from projector.decisions import decide, publish_decisions
 from projector.sql import query
 from projector.trail import actor, note
 from schemas.control import SavepointTaken

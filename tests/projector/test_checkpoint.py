@@ -5,7 +5,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from projector.checkpoint import Fenced, ProjectionHeld, advance, claim, stop_partition
+from projector.checkpoint import (
+    Fenced,
+    ProjectionHeld,
+    advance,
+    claim,
+    require_held,
+    stop_partition,
+)
 from projector.control_tables import Projection, set_state
 from schemas.lane import LaneHead, LaneId
 from schemas.settings import Settings
@@ -60,6 +67,14 @@ def test_a_projection_in_another_state_cannot_be_claimed(
     assert "memferry status" in refused.value.remedy
 
 
+def test_whoever_claimed_last_holds_it(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    held = claim(database, projection, "live")
+
+    require_held(database, held)
+
+
 def test_whoever_claimed_before_cannot_advance_any_more(
     database: psycopg.Connection[Any], projection: Projection
 ) -> None:
@@ -68,6 +83,9 @@ def test_whoever_claimed_before_cannot_advance_any_more(
 
     with pytest.raises(Fenced) as fenced, database.transaction():
         advance(database, passed, {0: (0, 5)}, [(LANE, head(4))])
+
+    with pytest.raises(Fenced, match="was taken over"):
+        require_held(database, passed)
 
     assert "term has passed" in fenced.value.what
     assert offsets_in(database, projection.name) == {0: 0, 1: 0, 2: 0}

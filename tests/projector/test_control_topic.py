@@ -8,7 +8,8 @@ import pytest
 from compose.stack.ports import free_port
 from eventlog.outbox.contract import OutboxRow
 from projector.control_tables import Projection, establish
-from projector.control_topic import decide, publish_decisions, read_control
+from projector.control_topic import read_control
+from projector.decisions import decide, publish_decisions
 from projector.lanes import RecordRefused
 from projector.log import BrokerUnreachable, TopicMissing
 from schemas import envelope

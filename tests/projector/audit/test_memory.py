@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from projector.audit.memory import MemorySilent, ask
+from projector.audit.memory import ask
+from projector.sources import SourceSilent
 from schemas.digest import row_digest
 from schemas.lane import partition_of
 from schemas.settings import Settings
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("projection")
 
 def requests(conn: psycopg.Connection[Any], settings: Settings) -> list[Any]:
     return conn.execute(
-        "SELECT source FROM memferry.memory_request WHERE projection = %s", (settings.projection,)
+        "SELECT source FROM memferry.request WHERE projection = %s", (settings.projection,)
     ).fetchall()
 
 
@@ -45,21 +46,24 @@ def test_an_app_says_what_it_holds_row_by_row_and_where_its_barrier_is(
 def test_nothing_is_left_of_a_question(
     live: Live, settings: Settings, database: psycopg.Connection[Any]
 ) -> None:
+    held = "SELECT count(*) FROM memferry.memory_row"
+    before = database.execute(held).fetchone()
+
     ask(database, settings.projection, ["app-1"], 10)
-    with pytest.raises(MemorySilent):
+    with pytest.raises(SourceSilent):
         ask(database, settings.projection, ["app-7"], 0.05)
 
     assert requests(database, settings) == []
-    assert database.execute("SELECT count(*) FROM memferry.memory_row").fetchone() == (0,)
+    assert database.execute(held).fetchone() == before
 
 
 def test_a_source_that_does_not_answer_is_named_with_what_to_do(
     settings: Settings, database: psycopg.Connection[Any]
 ) -> None:
-    with pytest.raises(MemorySilent) as silent:
+    with pytest.raises(SourceSilent) as silent:
         ask(database, settings.projection, ["app-1"], 0.05)
 
-    assert "source 'app-1' did not say" in silent.value.what
+    assert "source 'app-1' did not answer" in silent.value.what
     assert silent.value.where == "source app-1"
     for way_out in ("start the app", "retire", "--without-memory"):
         assert way_out in silent.value.remedy
@@ -70,7 +74,7 @@ def test_an_app_that_takes_no_more_events_says_why_it_cannot_answer(
 ) -> None:
     live.ferry.retire()
 
-    with pytest.raises(MemorySilent) as silent:
+    with pytest.raises(SourceSilent) as silent:
         ask(database, settings.projection, ["app-1"], 10)
 
     assert "is retired" in silent.value.what

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from projector.audit.compare import Finding
-from projector.audit.memory import MemorySilent
 from projector.audit.run import AuditResult, BarrierLate
 from projector.audit.run import audit as run_audit
 from projector.control_tables import ProjectionMissing
 from projector.replay.in_place import replay
 from projector.runner import Projector
+from projector.sources import SourceSilent
 from schemas.settings import Outbox, Relay, Settings
 from tests.domains.ledger import DOMAIN, Account
 from tests.projector.audit.conftest import OPENED, Live
@@ -199,7 +199,7 @@ async def test_an_app_that_does_not_run_is_named_with_what_to_do(
 ) -> None:
     live.ferry.close()
 
-    with pytest.raises(MemorySilent) as silent:
+    with pytest.raises(SourceSilent) as silent:
         await audit(settings, timeout_s=0.2)
 
     assert silent.value.where == "source app-1"

@@ -1,0 +1,1 @@
+UPDATE memferry.fence SET noted = true WHERE id = %s

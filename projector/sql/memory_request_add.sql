@@ -1,2 +1,0 @@
-INSERT INTO memferry.memory_request (id, projection, source, state)
-VALUES (%(id)s, %(projection)s, %(source)s, 'asked')

@@ -1,1 +1,0 @@
-DELETE FROM memferry.memory_request WHERE id = %s

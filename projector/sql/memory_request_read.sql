@@ -1,1 +1,0 @@
-SELECT state, detail FROM memferry.memory_request WHERE id = %s

@@ -1,0 +1,2 @@
+INSERT INTO memferry.request (id, projection, source, kind, state)
+VALUES (%(id)s, %(projection)s, %(source)s, %(kind)s, 'asked')

@@ -1,0 +1,1 @@
+DELETE FROM memferry.request WHERE id = ANY (%s)

@@ -1,0 +1,1 @@
+SELECT source, state, detail, answer FROM memferry.request WHERE id = ANY (%s)
