@@ -7,7 +7,9 @@ import msgspec
 
 from projector.control_tables import connect, read_projection
 from projector.log import Log
+from projector.migration.record import MigrationRecord, newest
 from projector.replay.savepoints import Savepoint, list_all
+from projector.route import ReadRoute, read_route
 from projector.sql import query
 from projector.trail import first_broken
 from schemas.domain import Domain
@@ -44,6 +46,9 @@ class Status(msgspec.Struct):
     partitions: list[PartitionStatus]
     sources: list[SourceStatus]
     savepoints: list[Savepoint]
+    route: ReadRoute
+    migration: MigrationRecord | None
+    """The running one, else the last."""
     trail_intact: bool
 
 
@@ -71,6 +76,8 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
                 for row in conn.execute(query("sources_read"), (settings.topic,)).fetchall()
             ],
             list_all(conn, name),
+            read_route(conn, name),
+            newest(conn, name),
             first_broken(conn) is None,
         )
     finally:

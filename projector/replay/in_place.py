@@ -13,7 +13,9 @@ from psycopg import sql
 
 from projector.control_tables import State, connect, establish, set_state
 from projector.log import Log
+from projector.migration.record import lock
 from projector.replay.target import require_within
+from projector.route import require_reads_in_memory
 from projector.runner import Progress, Projector
 from projector.sql import query
 from projector.trail import note
@@ -42,7 +44,8 @@ async def replay(
 
     `after` is the state the projection is left in: `held` at a position in the past, `live` at the
     end. Returns the offsets reached.
-    Raises: PositionInvalid, SavepointUnknown, ReplayInProgress before anything changes;
+    Raises: PositionInvalid, SavepointUnknown, ReplayInProgress, MigrationInProgress,
+            ReadsInPostgres before anything changes;
             ReplayIncomplete where an event could not be applied.
     """
     async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as topic:
@@ -58,6 +61,8 @@ async def replay(
                 where="memferry.projection",
                 remedy="wait for it; `memferry status` shows how far it is",
             )
+        lock(conn, projection.name)
+        require_reads_in_memory(conn, projection.name)
         target = dict(resolve(conn, bounds))
         require_within(target, bounds, kafka_topic(settings.topic, FIRST_GENERATION))
         _empty(conn, projection.name, domain, target)

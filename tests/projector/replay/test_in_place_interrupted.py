@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from projector.checkpoint import Fenced, ProjectionHeld
-from projector.control_tables import read_projection
+from projector.control_tables import read_projection, set_state
 from projector.lanes import RecordRefused
 from projector.replay.in_place import ReplayIncomplete, ReplayInProgress
 from projector.sql import query
@@ -68,6 +68,23 @@ async def test_a_running_projector_waits_while_the_projection_is_held(
     assert meanwhile == position
     assert projector.progress.applied == 0
     assert tables(database, settings.projection) == projected.expected()
+
+
+async def test_an_idle_projector_learns_of_a_replay_and_goes_on_behind_it(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    position = await middle(settings)
+
+    async with projecting(settings):
+        await eventually(lambda: _claimed(database, settings), "a claim")
+        await replay_to(settings, position)
+        await eventually(lambda: _waiting(database, settings), "the projector waits")
+        with database.transaction():
+            set_state(database, settings.projection, "live", "")
+        await eventually(
+            lambda: tables(database, settings.projection) == projected.expected(),
+            "everything applied again, without an event to wake the projector",
+        )
 
 
 async def test_a_zombie_from_before_the_replay_cannot_commit(

@@ -1,0 +1,113 @@
+"""A migration's effects, recorded: what a run would do, from the same phases."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from projector.audit.run import AuditResult, audit
+from projector.migration.effects import Told
+from projector.migration.record import Mode
+from projector.migration.switch import Switched
+from projector.replay.savepoints import Savepoint
+from schemas.domain import Domain
+from schemas.requests import RequestKind
+from schemas.settings import Settings
+
+
+class RecordedEffects:
+    """A dry run's: each effect is a line of `said`, and nothing is left behind."""
+
+    dry = True
+
+    def __init__(self, settings: Settings, domain: Domain, projection: str) -> None:
+        self._settings = settings
+        self._domain = domain
+        self._projection = projection
+        self.migration = "dry-run"
+        self.said: list[str] = []
+
+    async def open(self, mode: Mode, first_phase: str) -> tuple[Mode, str]:
+        """Say what would begin."""
+        self.said.append(f"begin a {mode.replace('_', ' ')} migration of {self._projection!r}")
+        return mode, first_phase
+
+    async def sources(self) -> list[str]:
+        """Nobody is waited for."""
+        return []
+
+    def enter(self, phase: str) -> None:
+        """Say it."""
+        self.said.append(f"{phase}:")
+
+    def leave(self, outcome: str, detail: str) -> None:
+        """Say what was found."""
+        if detail:
+            self.said.append(f"  found: {detail}")
+
+    def end(self, state: Literal["finished", "undone"], reason: str) -> None:
+        """Say it."""
+        self.said.append(f"end: {state}{f', {reason}' if reason else ''}")
+
+    async def ask(
+        self,
+        sources: Sequence[str],
+        kind: RequestKind,
+        timeout_s: float,
+        told: Told = lambda _: None,
+    ) -> dict[str, Any]:
+        """Say who would be asked."""
+        what = {
+            "catalog": "for its catalog",
+            "snapshot": "to record what the log does not hold yet",
+            "barrier": "to put a barrier into every partition",
+            "sample": "to read a sample from memory and tables",
+            "memory": "what its memory holds",
+        }
+        self.said += [f"  ask source {source} {what[kind]}" for source in sources]
+        return {}
+
+    async def savepoint(self, name: str) -> Savepoint | None:
+        """Say it."""
+        self.said.append(f"  take savepoint {name}")
+        return None
+
+    async def audit(self, timeout_s: float) -> AuditResult:
+        """Compare log and tables, which leaves nothing behind."""
+        self.said.append("  ask every source what its memory holds, at a barrier of its own")
+        return await audit(self._settings, self._domain, with_memory=False, timeout_s=timeout_s)
+
+    def analyze(self) -> None:
+        """Say it."""
+        self.said.append(f"  ANALYZE {len(self._domain.tables)} tables")
+
+    async def hold(self, sources: Sequence[str]) -> None:
+        """Say it."""
+        self.said.append(
+            f"  hold writes of {', '.join(sources)} until the cutover, at most "
+            f"{self._settings.migration.timeout_ms} ms"
+        )
+
+    def require_held(self) -> None:
+        """Nobody is held."""
+
+    async def release(self) -> float:
+        """Say it."""
+        self.said.append("  let writes go on")
+        return 0.0
+
+    async def shadow(self, route: Literal["memory", "shadow"], sources: Sequence[str]) -> None:
+        """Say it."""
+        self.said.append(f"  reads go to {route}")
+
+    async def switch(
+        self, route: Literal["memory", "postgres"], sources: Sequence[str]
+    ) -> Switched | None:
+        """Say it."""
+        self.said.append(
+            f"  fence {', '.join(sources)} for at most {self._settings.migration.max_downtime_ms} "
+            f"ms, barriers with a higher epoch, reads go to {route}"
+        )
+        return None
+
+    def clean(self) -> None:
+        """Say it."""
+        self.said.append("  remove requests that nobody waits for")

@@ -1,0 +1,152 @@
+"""Look back: the tables alone go to a position and hold there, the app goes on; and forward again.
+
+The plain form of rollback: the tables are emptied and replayed. Nothing is taken from the log.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from projector.control_tables import connect, read_projection, set_state
+from projector.log import Log
+from projector.migration.record import lock
+from projector.replay.in_place import replay
+from projector.replay.savepoints import checkpoint_position
+from projector.replay.target import savepoint_offsets
+from projector.runner import Progress
+from projector.sql import query
+from projector.standing import standing
+from projector.trail import note
+from schemas.domain import Domain
+from schemas.errors import FerryError
+from schemas.position import FIRST_GENERATION, format_offsets, kafka_topic, parse_offsets
+from schemas.settings import Settings
+
+_LOOK_S = 0.1
+
+
+class NotHeld(FerryError):
+    """The projection holds nowhere: there is nothing to resume from."""
+
+
+class Target(NamedTuple):
+    """Where to look back to: one of the two."""
+
+    savepoint: str | None
+    offset: str | None
+    """As `0:120,1:98`."""
+
+
+class LookedBack(msgspec.Struct, frozen=True):
+    """Where the tables were and where they hold; rows by table."""
+
+    before: str
+    position: str
+    set_aside: int
+    """Records between the two: the log keeps them, the tables no longer show them."""
+    rows_before: dict[str, int]
+    rows: dict[str, int]
+    seconds: float
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """A projection that goes on."""
+
+    position: str
+    """Where it held."""
+    behind: int
+    """Records that the log held behind it then."""
+    caught_up: bool
+    """Whether a projector has applied those by now."""
+    seconds: float
+
+
+async def look_back(
+    settings: Settings,
+    domain: Domain,
+    target: Target,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> LookedBack:
+    """Take the tables to a position in the past and hold them there.
+
+    Raises: ReadsInPostgres, MigrationInProgress, PositionInvalid, SavepointUnknown before anything
+            changes.
+    """
+    started = time.monotonic()
+    name = settings.projection or domain.name
+
+    def resolve(
+        conn: psycopg.Connection[Any], bounds: dict[int, tuple[int, int]]
+    ) -> Mapping[int, int]:
+        if target.savepoint is not None:
+            return savepoint_offsets(conn, name, target.savepoint)
+        return parse_offsets(target.offset or "", len(bounds))
+
+    with connect(settings, "rollback") as conn:
+        read_projection(conn, name)
+        before = checkpoint_position(conn, name)
+        rows_before = _counts(conn, name, domain)
+        reached = await replay(settings, domain, resolve, "held", on_progress)
+        rows = _counts(conn, name, domain)
+    return LookedBack(
+        format_offsets(before.offsets),
+        format_offsets(reached),
+        sum(before.offsets.values()) - sum(reached.values()),
+        rows_before,
+        rows,
+        time.monotonic() - started,
+    )
+
+
+async def resume(
+    settings: Settings,
+    domain: Domain,
+    timeout_s: float = 60.0,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Resumed:
+    """Let a held projection go on; return once a projector has brought it to where the log ended.
+
+    Raises: NotHeld, MigrationInProgress.
+    """
+    started = time.monotonic()
+    name = settings.projection or domain.name
+    with connect(settings, "resume") as conn:
+        projection = read_projection(conn, name)
+        lock(conn, name)
+        if projection.state != "held":
+            raise NotHeld(
+                f"projection {name!r} is {projection.state}, it does not hold",
+                where="memferry.projection",
+                remedy="`memferry replay --to-end` finishes a replay that was cut short"
+                if projection.state == "rebuilding"
+                else "it goes on already; `memferry status` shows where it is",
+            )
+        position = format_offsets(checkpoint_position(conn, name).offsets)
+        with conn.transaction():
+            set_state(conn, name, "live", "")
+            note(conn, "resumed", {"state": "held"}, {"projection": name, "position": position})
+            conn.execute(query("projection_notify"), (name,))
+        async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log:
+            first = await standing(conn, log, name)
+            deadline = time.monotonic() + timeout_s
+            now = first
+            while now.applied < first.end and not now.stopped and time.monotonic() < deadline:
+                await asyncio.sleep(_LOOK_S)
+                now = await standing(conn, log, name)
+                on_progress(Progress(applied=now.applied - first.applied, lag=now.lag))
+    took_s = time.monotonic() - started
+    return Resumed(position, first.lag, now.applied >= first.end, took_s)
+
+
+def _counts(conn: psycopg.Connection[Any], name: str, domain: Domain) -> dict[str, int]:
+    counts = {}
+    for table in domain.tables:
+        statement = query("table_count").format(table=sql.Identifier(name, table))
+        row = conn.execute(statement).fetchone()
+        counts[table] = int(row[0]) if row else 0
+    return counts

@@ -1,0 +1,1 @@
+"""Tests of what single phases have of their own."""
