@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from compose.cli.output import err, out
+from compose.demo import report
 from compose.demo import summary as summaries
 from compose.demo.story import Story
 from compose.stack import ephemeral_stack
@@ -12,30 +13,31 @@ DIRECTORY = Path("build/demo")
 
 def demo(
     *,
-    seconds: float = 18.0,
-    speed: float = 400.0,
+    seconds: float = 15.0,
+    speed: float = 200.0,
     multiplicity: int = 1,
     directory: Path = DIRECTORY,
 ) -> int:
-    """Carry a live paper-trading app into PostgreSQL, kill parts on the way, and prove it.
+    """Carry a live paper-trading app into PostgreSQL and back, kill parts on the way, prove it.
 
     Starts its own Kafka and PostgreSQL and removes them at the end. Exits with 1 where a proof
-    fails. Writes summary.json and the logs of all processes.
+    fails. Writes report.html, summary.json and the logs of all processes.
 
     Parameters
     ----------
     seconds
-        How long the app trades between the kills, about.
+        How long the app trades beside what is shown, about.
     speed
         Bars a second that the app trades.
     multiplicity
         How many times each symbol is traded.
     directory
-        Where settings, logs and summary.json go; emptied first.
+        Where settings, logs, summary and page go; emptied first.
     """
     with ephemeral_stack() as stack:
-        summary = Story(stack, directory.resolve(), err, speed, multiplicity).run(seconds)
-    path = directory / "summary.json"
-    summaries.write(summary, path)
-    summaries.show(summary, out, path)
+        story = Story(stack, directory.resolve(), err, speed, multiplicity)
+        summary, course = story.run(seconds)
+    summaries.write(summary, directory / "summary.json")
+    report.write(summary, course, directory / "report.html")
+    summaries.show(summary, out, directory)
     return 0 if summary.proved else 1

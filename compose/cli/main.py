@@ -8,7 +8,21 @@ from importlib.metadata import version
 import structlog
 from cyclopts import App, CycloptsError
 
-from compose.cli import audit, demo, project, relay, replay, savepoint, stack, status
+from compose.cli import (
+    audit,
+    demo,
+    extract,
+    migrate,
+    project,
+    relay,
+    replay,
+    rollback,
+    savepoint,
+    stack,
+    status,
+    switch_back,
+    validate,
+)
 from compose.cli.output import print_error
 from schemas.errors import FerryError
 
@@ -22,9 +36,15 @@ app.command(demo.demo)
 app.command(stack.app)
 app.command(relay.relay)
 app.command(project.project)
+app.command(extract.extract)
+app.command(migrate.migrate)
+app.command(switch_back.switch_back)
+app.command(rollback.rollback)
+app.command(rollback.resume)
 app.command(replay.replay)
 app.command(savepoint.app)
 app.command(audit.audit)
+app.command(validate.validate)
 app.command(status.status)
 
 

@@ -1,66 +1,113 @@
 """One status line while something runs; plain lines, seldom, where there is no terminal."""
 
 import resource
+import threading
 import time
 from collections.abc import Callable
 
+import msgspec
 from rich.live import Live
 from rich.text import Text
 
 from compose.cli.output import err
+from projector.migration.progress import MigrationProgress
 from projector.runner import Progress
 
 _PLAIN_EVERY_S = 5.0
-_REFRESH_S = 0.1
+_RATE_S = 1.0
+
+
+class View(msgspec.Struct, frozen=True):
+    """What the line says: what is done of what, how far behind, or what is waited for."""
+
+    label: str
+    done: int = 0
+    total: int = 0
+    unit: str = "events"
+    lag: int = 0
+    waits_for: str = ""
 
 
 class StatusLine:
-    """Shows applied events, events/s, lag and memory on standard error."""
+    """Shows place, share, rate, lag, memory, and a time left or what is waited for."""
 
-    def __init__(self, label: str, total: int | None = None) -> None:
-        self._label = label
-        self._total = total
-        self._started = time.monotonic()
-        self._shown = 0.0
-        self._window = (self._started, 0)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the terminal's refreshing thread reads, too
+        self._view = View("")
+        self._since = time.monotonic()
+        self._printed = -_PLAIN_EVERY_S
+        self._window = (self._since, 0)
         self._rate = 0.0
-        self._live = Live(Text(label), console=err, transient=True) if err.is_terminal else None
+        self._live = (
+            Live(console=err, transient=True, get_renderable=self._text)
+            if err.is_terminal
+            else None
+        )
 
-    def __enter__(self) -> Callable[[Progress], None]:
+    def __enter__(self) -> "StatusLine":
         if self._live is not None:
             self._live.start()
-        return self.show
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
 
-    def show(self, progress: Progress) -> None:
-        """Show a run's progress, not more often than a person can read."""
-        now = time.monotonic()
-        if now - self._shown < (_REFRESH_S if self._live else _PLAIN_EVERY_S):
-            return
-        self._shown = now
-        if now - self._window[0] >= 1.0 or not self._rate:
-            self._rate = (progress.applied - self._window[1]) / max(now - self._window[0], 1e-9)
-            self._window = (now, progress.applied)
-        text = self._text(progress)
-        if self._live is not None:
-            self._live.update(Text(text))
-        else:
-            err.print(text)
-
-    def _text(self, progress: Progress) -> str:
-        rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        done = f"{progress.applied:,}"
-        if self._total:
-            done += f"/{self._total:,} ({progress.applied / self._total:.0%})"
-        eta = "waiting for events"
-        if self._total and self._rate:
-            eta = f"{max(0, self._total - progress.applied) / self._rate:.0f} s left"
-        elif progress.lag and self._rate:
-            eta = f"{progress.lag / self._rate:.0f} s behind"
-        return (
-            f"{self._label}  {done} events  {self._rate:,.0f}/s  lag {progress.lag:,}  "
-            f"{rss_mb} MB  {eta}"
+    def of_projector(self, label: str, total: int = 0) -> Callable[[Progress], None]:
+        """Return what shows a projector's progress, of a run or a replay."""
+        return lambda progress: self.show(
+            View(label, progress.applied, total, lag=progress.lag, waits_for="events")
         )
+
+    def of_migration(self, progress: MigrationProgress) -> None:
+        """Show a migration's progress."""
+        self.show(
+            View(
+                f"{progress.number}/{progress.phases} {progress.phase}",
+                progress.done,
+                progress.total,
+                progress.unit,
+                progress.lag,
+                progress.waits_for,
+            )
+        )
+
+    def show(self, view: View) -> None:
+        """Show something; without a terminal not more often than a person wants to read."""
+        now = time.monotonic()
+        with self._lock:
+            new = view.label != self._view.label
+            if new:
+                self._since, self._window, self._rate = now, (now, view.done), 0.0
+            elif now - self._window[0] >= _RATE_S:
+                self._rate = (view.done - self._window[1]) / (now - self._window[0])
+                self._window = (now, view.done)
+            self._view = view
+        if self._live is None and (new or now - self._printed >= _PLAIN_EVERY_S):
+            self._printed = now
+            err.print(self._text(), soft_wrap=True)
+
+    def _text(self) -> Text:
+        with self._lock:
+            view, rate, waited_s = self._view, self._rate, time.monotonic() - self._since
+        parts = [view.label]
+        if view.total:
+            share = view.done / view.total
+            parts.append(f"{view.done:,}/{view.total:,} ({share:.0%}) {view.unit}")
+        elif view.done:
+            parts.append(f"{view.done:,} {view.unit}")
+        if rate:
+            parts.append(f"{rate:,.0f}/s")
+        rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        parts += [f"lag {view.lag:,}", f"{rss_mb} MB", _end_of(view, rate, waited_s)]
+        return Text("  ".join(part for part in parts if part), no_wrap=True, overflow="ellipsis")
+
+
+def _end_of(view: View, rate: float, waited_s: float) -> str:
+    if rate > 0 and view.total > view.done:
+        return f"{(view.total - view.done) / rate:.0f} s left"
+    if rate > 0 and view.lag and not view.total:
+        return f"{view.lag / rate:.0f} s behind"
+    if view.waits_for:
+        return f"waits {waited_s:.0f} s for {view.waits_for}"
+    return ""

@@ -34,7 +34,8 @@ def project(*, until_end: bool = False, common: Common = Common()) -> int:  # no
         if until_end:
             async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log:
                 until = {p: end for p, (_, end) in (await log.bounds()).items()}
-        with StatusLine(f"project {settings.projection or domain.name}") as show:
+        with StatusLine() as line:
+            show = line.of_projector(f"project {settings.projection or domain.name}")
             projector = Projector(settings, domain, until=until, on_progress=show)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

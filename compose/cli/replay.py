@@ -57,7 +57,8 @@ def replay(
         return {partition: end for partition, (_, end) in bounds.items()}
 
     after: State = "live" if to_end else "held"
-    with StatusLine(f"replay {name}") as show:
+    with StatusLine() as line:
+        show = line.of_projector(f"replay {name}")
         reached = asyncio.run(replay_in_place(settings, domain, resolve, after, show))
     if common.json:
         print_json({"projection": name, "position": reached, "state": after})

@@ -8,6 +8,7 @@ from compose.cli.context import Common
 from compose.cli.output import grid, out, print_json
 from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from eventlog.topic import heads_of
+from projector.migration.record import MigrationRecord
 from projector.status import read_status
 from schemas.settings import Settings
 
@@ -26,6 +27,9 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
     else:
         reason = f" ({found.reason})" if found.reason else ""
         out.print(f"projection [bold]{found.projection}[/] is {found.state}{reason}")
+        out.print(f"reads go to [bold]{found.route.route}[/], epoch {found.route.epoch}")
+        if found.migration is not None:
+            _show_migration(found.migration)
         table = grid("PARTITION", "applied to", "log ends at", "lag", "LAST APPLIED")
         for p in found.partitions:
             table.add_row(
@@ -48,6 +52,20 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
         if not found.trail_intact:
             out.print("[bold red]the audit trail was altered[/]: see memferry.trail")
     return 1 if stopped or not found.trail_intact else 0
+
+
+def _show_migration(migration: MigrationRecord) -> None:
+    mode = migration.mode.replace("_", " ")
+    if migration.state == "running":
+        out.print(
+            f"{mode} migration by {migration.holder}: phase [bold]{migration.phase}[/] since "
+            f"{migration.phase_since:%Y-%m-%d %H:%M:%S}",
+            soft_wrap=True,
+        )
+        return
+    ended = f"{migration.ended_at:%Y-%m-%d %H:%M:%S}" if migration.ended_at else "unknown"
+    why = f": {migration.reason}" if migration.reason else ""
+    out.print(f"last {mode} migration: {migration.state} at {ended}{why}", soft_wrap=True)
 
 
 def read_outbox(settings: Settings) -> dict[str, int] | None:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import psycopg
 import pytest
 
 from compose.stack import Stack
-from schemas.settings import Kafka, Outbox, Postgres, Settings
+from projector.control_tables import read_projection
+from projector.route import read_route
+from schemas.settings import Kafka, Migration, Outbox, Postgres, Reads, Settings
 from tests.compose.cli import child
 from tests.projector.app import App, accounts_in
 from tests.projector.broker import Broker
+from tests.projector.migration.stage import DEADLINE_S, Stage
 
 _DEADLINE_S = 30
 # A server that has everything imported and forks: a command then starts in a tenth of the time.
@@ -106,6 +110,8 @@ def variables(settings: Settings) -> dict[str, str]:
         "MEMFERRY_POSTGRES_DSN": settings.postgres.dsn,
         "MEMFERRY_OUTBOX_PATH": settings.outbox.path,
         "MEMFERRY_DIRECTORY": settings.directory,
+        "MEMFERRY_MIGRATION_MAX_DOWNTIME_MS": str(settings.migration.max_downtime_ms),
+        "MEMFERRY_MIGRATION_TIMEOUT_MS": str(settings.migration.timeout_ms),
     }
 
 
@@ -151,3 +157,47 @@ def projected(ledger: Ledger, memferry: Callable[..., Done]) -> Ledger:
     done = memferry("replay", "--to-end", environment=ledger.environment)
     assert done.code == 0, done.err
     return ledger
+
+
+@pytest.fixture(scope="session")
+def running_app(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One running app with a projector for all commands that need one; it writes nothing."""
+    endpoints = stack.endpoints()
+    assert endpoints is not None
+    name = f"t{secrets.token_hex(5)}"
+    settings = Settings(
+        source="app-1", topic=name, domain="tests.domains.ledger", projection=name,
+        kafka=Kafka(bootstrap=endpoints.kafka, partitions=3), postgres=Postgres(endpoints.postgres),
+        outbox=Outbox(path="outbox.db"), directory=str(tmp_path_factory.mktemp("app")),
+        migration=Migration(max_downtime_ms=8_000, timeout_ms=20_000),
+        reads=Reads(timeout_ms=30_000),
+    )  # fmt: skip
+    stage = Stage(settings)
+    stage.project()
+    stage.deposit("w-0").applied(DEADLINE_S)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def trading(running_app: Stage) -> Iterator[Stage]:
+    """Reads are in memory and the tables follow, before each test and behind it."""
+    yield running_app
+    settings, migration = running_app.settings, running_app.migration()
+    with psycopg.connect(settings.postgres.dsn) as conn:
+        held = read_projection(conn, settings.projection).state == "held"
+        away = read_route(conn, settings.projection).route == "postgres"
+    if held:
+        migration.resume(timeout_s=DEADLINE_S)
+    if away:
+        migration.switch_back(without_audit=True)
+
+
+@pytest.fixture
+def commands(trading: Stage, memferry: Callable[..., Done]) -> Callable[..., Done]:
+    """Run `memferry` on the running app."""
+
+    def run(*arguments: str) -> Done:
+        return memferry(*arguments, environment=variables(trading.settings))
+
+    return run

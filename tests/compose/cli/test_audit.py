@@ -52,7 +52,7 @@ def test_an_app_that_does_not_answer_ends_with_2(
     done = memferry("audit", "--timeout-s", "0.2", environment=projected.environment)
 
     assert done.code == 2
-    assert "source 'app-1' did not say what its memory holds" in done.said
+    assert "source 'app-1' did not answer: no answer in time" in done.said
     assert "--without-memory" in done.said
 
 

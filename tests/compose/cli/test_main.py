@@ -10,9 +10,13 @@ import pytest
 from tests.compose.cli.conftest import Done, Ledger
 
 PROGRAM = Path(sys.executable).with_name("memferry")
-COMMANDS = ["audit", "demo", "project", "relay", "replay", "savepoint", "stack", "status"]
+COMMANDS = [
+    "audit", "demo", "extract", "migrate", "project", "relay", "replay", "resume", "rollback",
+    "savepoint", "stack", "status", "switch-back", "validate",
+]  # fmt: skip
 LEAVES = [
-    ["audit"], ["demo"], ["project"], ["relay"], ["replay"], ["status"],
+    ["audit"], ["demo"], ["extract"], ["migrate"], ["project"], ["relay"], ["replay"], ["resume"],
+    ["rollback"], ["status"], ["switch-back"], ["validate"],
     ["savepoint", "take"], ["savepoint", "list"],
     ["stack", "up"], ["stack", "down"], ["stack", "env"], ["stack", "status"],
 ]  # fmt: skip
@@ -40,7 +44,19 @@ def test_every_command_explains_itself_and_its_options(
 
 @pytest.mark.parametrize(
     "command",
-    [["project"], ["replay"], ["audit"], ["status"], ["savepoint", "take"]],
+    [
+        ["project"],
+        ["replay"],
+        ["audit"],
+        ["status"],
+        ["savepoint", "take"],
+        ["migrate"],
+        ["switch-back"],
+        ["rollback"],
+        ["resume"],
+        ["extract"],
+        ["validate"],
+    ],
     ids=" ".join,
 )
 def test_every_command_on_a_projection_takes_the_common_options(

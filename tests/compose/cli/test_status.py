@@ -1,6 +1,9 @@
+import os
+import socket
 from collections.abc import Callable
 
 from tests.compose.cli.conftest import Done, Ledger
+from tests.projector.migration.stage import Paused, Stage
 
 
 def test_status_shows_where_everything_stands(
@@ -13,6 +16,8 @@ def test_status_shows_where_everything_stands(
 
     assert shown.code == document.code == 0
     assert f"projection {projected.settings.projection} is live" in shown.out
+    assert "reads go to memory, epoch 1" in shown.out
+    assert "migration" not in shown.out
     assert "source app-1: snapshot not complete" in shown.out
     assert "outbox of app-1: 22 events durable, 0 wait for Kafka" in shown.out
     found = document.json()
@@ -23,6 +28,8 @@ def test_status_shows_where_everything_stands(
     assert [source["name"] for source in found["sources"]] == ["app-1"]
     assert "here" in [savepoint["name"] for savepoint in found["savepoints"]]
     assert found["trail_intact"] is True
+    assert found["route"] == {"route": "memory", "epoch": 1, "decision": 0}
+    assert found["migration"] is None
 
 
 def test_status_says_why_a_projection_is_held(
@@ -44,3 +51,21 @@ def test_a_projection_that_is_not_there_ends_with_2(
     assert (done.code, done.out) == (2, "")
     assert "there is no projection 'nowhere'" in done.said
     assert "memferry project" in done.said
+
+
+def test_status_shows_a_running_migration_its_holder_and_its_phase(
+    trading: Stage, commands: Callable[..., Done]
+) -> None:
+    paused = Paused(trading, "INCREMENTAL_SYNC")
+
+    shown = commands("status")
+    refused = commands("migrate", "--zero-downtime")
+    paused.go()
+
+    words = " ".join(shown.out.split())
+    assert shown.code == 0
+    assert f"zero downtime migration by {socket.gethostname()} process {os.getpid()}: " in words
+    assert "phase INCREMENTAL_SYNC since 2" in words
+    assert (refused.code, refused.out) == (2, "")
+    assert "it is in phase INCREMENTAL_SYNC since " in refused.said
+    assert "next wait for it" in refused.said
