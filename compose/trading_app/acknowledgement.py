@@ -16,12 +16,14 @@ class Acknowledgement:
     def __init__(self, source: str, journal: Journal | None) -> None:
         self._source = source
         self._journal = journal
+        self._turn = asyncio.Lock()  # who waits for a place goes in the order of coming
         self._groups: asyncio.Queue[Sequence[Recorded]] = asyncio.Queue(GROUPS_IN_FLIGHT)
 
     async def add(self, group: Sequence[Recorded]) -> None:
         """Hand a group over; waits while too many are under way."""
         if group:
-            await self._groups.put(group)
+            async with self._turn:
+                await self._groups.put(group)
 
     async def run(self) -> None:
         """Acknowledge groups until cancelled.

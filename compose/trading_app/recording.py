@@ -1,12 +1,18 @@
-"""The one way to change the app's memory: events, applied here or, once attached, by the shim."""
+"""The one way to change the app's memory: events, applied here or, once attached, by the shim.
 
-from collections import deque
+The one way to read it, too: before it is attached, by the same stores and readers.
+"""
+
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from eventlog import Ferry, Receipt
+from eventlog.reads.memory import Memory
+from eventlog.reads.reader import Reader
+from eventlog.stores import store_for
 from schemas.domain import Kind
 from schemas.trading import DOMAIN
 
@@ -29,6 +35,8 @@ class Recording:
         self.events = 0
         """Recorded by this process, before and after attaching."""
         self.ferry: Ferry | None = None
+        self._lock = threading.Lock()
+        self._own = {name: store_for(DOMAIN.kind(name), stores[name]) for name in stores}
         self._keys = {kind.name: kind.key_getter() for kind in DOMAIN.kinds}
         self._followers: dict[type[msgspec.Struct], list[Callable[[Any], None]]] = {}
         self._unacknowledged: list[Recorded] = []
@@ -64,6 +72,20 @@ class Recording:
             for follower in self._followers.get(type(event), ()):
                 follower(event)
 
+    async def until_open(self) -> None:
+        """Return once no fence holds mutations: await it in asyncio, then record.
+
+        A fence that closes between the two still blocks the loop, to its lease's end at most.
+        """
+        if self.ferry is not None:
+            await self.ferry.until_open()
+
+    def reader(self, kind: str) -> Reader:
+        """Return what a kind is read with: the shim's reader, or one of the app's memory alone."""
+        if self.ferry is not None:
+            return self.ferry.reader(kind)
+        return Reader(Memory(DOMAIN.kind(kind), lambda: self._own[kind], self._lock))
+
     def take_recorded(self) -> list[Recorded]:
         """Return what was recorded through the shim since the last call."""
         taken, self._unacknowledged = self._unacknowledged, []
@@ -82,20 +104,7 @@ class Recording:
         return len(store) if len(DOMAIN.kind(kind).key) == 1 else sum(map(len, store.values()))
 
     def _apply(self, kind: Kind, event: msgspec.Struct) -> None:
-        store = self.stores[kind.name]
+        store = self._own[kind.name]
         key = self._keys[kind.name](event)
-        if len(kind.key) > 1:
-            ring = store[key[0]]
-            ring.append(kind.evolve(self._in_ring(kind, ring, key), event))
-            return
-        entity = kind.evolve(store.get(key), event)
-        if entity is None:
-            del store[key]
-        else:
-            store[key] = entity
-
-    def _in_ring(self, kind: Kind, ring: deque[Any], key: Any) -> Any:
-        key_of = self._keys[kind.name]
-        if not ring or key_of(ring[-1]) < key:
-            return None
-        return next((entity for entity in ring if key_of(entity) == key), None)
+        with self._lock:
+            store.put(key, kind.evolve(store.get(key), event))

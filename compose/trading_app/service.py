@@ -77,15 +77,16 @@ async def _run(
         if acknowledgement is not None:
             helpers.append(tasks.create_task(acknowledgement.run()))
         if api is not None:
-            tasks.create_task(api.serve())
+            serving = tasks.create_task(api.serve(acknowledgement))
         if options.ready_file is not None:
             _say_ready(options.ready_file, api)
         await _trade(app, options.speed, controls, acknowledgement)
-        if acknowledgement is not None:
-            await acknowledgement.complete()
         if api is not None:
             await controls.stop.wait()
             api.close()
+            await serving  # orders are recorded until then
+        if acknowledgement is not None:
+            await acknowledgement.complete()
         for helper in helpers:
             helper.cancel()
 
@@ -104,6 +105,7 @@ async def _trade(
     """Trade bars at `speed` a second, in slices, until the tape ends or the app is to stop."""
     paid_until = time.monotonic()  # the bars due up to then are traded
     while await controls.may_trade():
+        await app.desk.recording.until_open()
         now = time.monotonic()
         due = _MOST_BARS
         if speed:

@@ -1,47 +1,13 @@
 import asyncio
-import json
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
-from compose.trading_app.app import State
 from compose.trading_app.controls import Controls
 from compose.trading_app.options import Options
 from compose.trading_app.service import serve
-
-
-class Running:
-    """The app in this process, with HTTP."""
-
-    def __init__(self, client: httpx.AsyncClient, ended: "asyncio.Task[State]", pid: int) -> None:
-        self.client = client
-        self.ended = ended
-        self.pid = pid
-
-    async def state(self) -> dict[str, Any]:
-        answer: dict[str, Any] = (await self.client.get("/state")).json()
-        return answer
-
-
-@asynccontextmanager
-async def running(folder: Path, **flags: Any) -> AsyncIterator[Running]:
-    ready = folder / "ready.json"
-    options = Options(http=0, ready_file=ready, **flags)
-    task = asyncio.create_task(serve(options, Controls()))
-    while not ready.exists() and not task.done():
-        await asyncio.sleep(0)
-    place = json.loads(ready.read_text())
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{place['port']}") as client:
-        app = Running(client, task, place["pid"])
-        yield app
-        if not task.done():
-            await client.post("/stop")
-        await task
+from tests.compose.trading_app.running import running
 
 
 async def test_without_http_the_app_ends_with_the_tape() -> None:
@@ -75,20 +41,6 @@ async def test_a_pause_holds_trading_until_it_is_resumed(tmp_path: Path) -> None
         async with asyncio.timeout(5):
             while (await app.state())["bars"] == held["bars"]:
                 pass
-
-
-async def test_entities_are_served_newest_first(tmp_path: Path) -> None:
-    async with running(tmp_path, history=500, speed=1) as app:
-        executions = (await app.client.get("/state/execution", params={"limit": 3})).json()
-        everything = (await app.client.get("/state/execution", params={"limit": 9999})).json()
-        unknown = await app.client.get("/state/orders")
-        wrong = await app.client.get("/state/trade", params={"limit": "many"})
-
-    assert executions == everything[:3]
-    assert int(executions[0]["execution_id"][2:]) == len(everything)
-    assert unknown.status_code == 404
-    assert "market_data" in unknown.json()["error"]
-    assert wrong.status_code == 400
 
 
 @pytest.mark.parametrize("how", ["POST /stop", "SIGTERM"])
