@@ -1,29 +1,29 @@
 """The demo's story, step by step; every step is what an operator could type."""
 
 import json
-import os
-import secrets
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 from rich.console import Console
 
-from compose.demo.processes import MEMFERRY, Commands, Process
-from compose.demo.summary import AuditSummary, RollbackSummary, Summary
+from compose.demo.client import Client
+from compose.demo.parts import SOURCE, Parts
+from compose.demo.processes import Process
+from compose.demo.recording import Chapter, Course, lost_and_doubled
+from compose.demo.summary import AuditSummary, RollbackSummary, Summary, SwitchedBack
 from compose.demo.watch import Watch
 from compose.stack import Stack
 from eventlog.outbox.sqlite_reader import SqliteOutboxReader
+from projector.migration.result import MigrationResult, SwitchResult
 from projector.sql import query
 from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION
 
-SOURCE = "paper-trader"
 _WAIT_S = 30.0
 
 
@@ -32,107 +32,118 @@ class DemoStuck(FerryError):
 
 
 class Story:
-    """One run: its directory, its processes, and what it found."""
+    """One run: its parts, and what it found."""
 
     def __init__(
         self, stack: Stack, directory: Path, console: Console, speed: float, multiplicity: int
     ) -> None:
-        self._stack = stack
-        self._directory = directory
         self._console = console
-        self._trading = ("--speed", str(speed), "--multiplicity", str(multiplicity))
-        self._projection = f"trading_{secrets.token_hex(3)}"
+        self._started = time.monotonic()
         self._kills = {"relay": 0, "projector": 0}
         self._audits: list[bool] = []
-        self._started = time.monotonic()
+        self._chapters: list[Chapter] = []
+        self._say("start", "Kafka and PostgreSQL")
+        self._parts = Parts(stack, directory, speed, multiplicity)
 
-    def run(self, seconds: float) -> Summary:
-        """Trade for about `seconds`, with everything that is to be proved on the way."""
-        self._prepare()
-        with Watch(self._console, self._processes, self._dsn, self._projection) as watch:
-            self._watch = watch
+    def run(self, seconds: float) -> tuple[Summary, Course]:
+        """Trade for about `seconds` beside all that is to be proved on the way."""
+        parts = self._parts
+        with Watch(self._console, parts.processes, parts.dsn, parts.projection) as self._watch:
             try:
-                return self._play(seconds)
+                return self._play(seconds / 5)
             finally:
-                for process in reversed(self._processes):
+                for process in reversed(parts.processes):
                     process.end()
 
-    def _prepare(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
-        self._directory.mkdir(parents=True)
-        self._say("start", "Kafka and PostgreSQL")
-        endpoints = self._stack.up()
-        self._dsn = endpoints.postgres
-        config = self._directory / "memferry.toml"
-        config.write_text(
-            f'source = "{SOURCE}"\ntopic = "trading"\nprojection = "{self._projection}"\n'
-            f'domain = "schemas.trading"\n[outbox]\npath = "outbox.db"\n'
-            f'[relay]\nmode = "process"\n',
-            encoding="utf-8",
+    def _play(self, part: float) -> tuple[Summary, Course]:
+        self._start_everything()
+        with Client(self._url) as self._client:
+            began, at_start = time.monotonic(), self._watch.applied
+            self._trade(part)
+            self._kill(self._parts.relay)
+            self._trade(part)
+            throughput = (self._watch.applied - at_start) / (time.monotonic() - began)
+            migration = self._migrate()
+            self._audit("reads in PostgreSQL, the app trades on")
+            self._kill(self._parts.projector)
+            self._trade(part)
+            self._say("savepoint", "the present position gets a name")
+            self._command("savepoint", "take", "demo")
+            switched_back = self._switch_back()
+            self._trade(part)
+            rollback = self._rollback()
+            self._trade(part)
+            replayed = self._resume()
+            self._say("finish", "trading pauses; everything recorded must arrive")
+            self._client.stop()
+            httpx.post(f"{self._url}/pause", timeout=5).raise_for_status()
+        self._wait_for(self._all_applied, "the tables to hold everything recorded")
+        final = self._audit("memory = log = tables, of the final state")
+        summary = self._summary(final, rollback, migration, switched_back)
+        summary.throughput_events_per_s = round(throughput, 1)
+        summary.resume_events_per_s = round(replayed, 1)
+        course = Course(
+            self._started, self._watch.samples, self._client.writes, self._chapters, migration
         )
-        environment = os.environ | {
-            "MEMFERRY_KAFKA_BOOTSTRAP": endpoints.kafka,
-            "MEMFERRY_POSTGRES_DSN": endpoints.postgres,
-        }
-        self._ready = self._directory / "app.json"
-        self._outbox = self._directory / "outbox.db"
-        app = (
-            sys.executable, "-m", "compose.trading_app", "--config", str(config), "--laps", "0",
-            "--http", "0", "--ready-file", str(self._ready), *self._trading,
-        )  # fmt: skip
-        with_config = ("-c", str(config))
-        log = self._directory / "logs"
-        log.mkdir()
-        self._app = Process("app", app, log / "app.log", environment)
-        self._relay = Process(
-            "relay", (*MEMFERRY, "relay", *with_config), log / "relay.log", environment
-        )
-        self._projector = Process(
-            "projector", (*MEMFERRY, "project", *with_config), log / "projector.log", environment
-        )
-        self._processes = [self._app, self._relay, self._projector]
-        self._commands = Commands(environment, log / "commands.log")
-        self._with_config = with_config
+        return summary, course
 
-    def _play(self, seconds: float) -> Summary:
+    def _start_everything(self) -> None:
+        parts = self._parts
         self._say("trade", "an app with history attaches the shim and trades on")
-        self._app.start()
-        self._wait_for(self._ready.exists, "the trading app to start")
-        self._url = f"http://127.0.0.1:{json.loads(self._ready.read_text())['port']}"
+        parts.app.start()
+        self._wait_for(parts.ready.exists, "the trading app to start")
+        self._url = f"http://127.0.0.1:{json.loads(parts.ready.read_text())['port']}"
         self._watch.app_url = self._url
         self._say("carry", f"{self._held()}; relay, projector start")
-        self._relay.start()
-        self._projector.start()
+        parts.relay.start()
+        parts.projector.start()
         self._wait_for(lambda: self._watch.applied > 0, "the first rows")
-        began, at_start = time.monotonic(), self._watch.applied
 
-        self._trade(seconds * 0.2)
-        self._kill(self._relay)
-        self._trade(seconds * 0.2)
-        self._kill(self._projector)
-        self._trade(seconds * 0.2)
-        self._say("savepoint", "the present position gets a name")
-        self._command("savepoint", "take", "demo")
-        self._trade(seconds * 0.2)
-        self._audit("while the app trades on")
-        self._trade(seconds * 0.2)
-        throughput = (self._watch.applied - at_start) / (time.monotonic() - began)
+    def _migrate(self) -> MigrationResult:
+        self._say("migrate", "memferry migrate --zero-downtime: ten phases while trading")
+        began = time.monotonic()
+        found = self._command("migrate", "--zero-downtime")
+        result = msgspec.convert(found, MigrationResult)
+        for phase in result.phases:
+            self._console.print(
+                f"           {phase.seconds:5.2f} s  {phase.phase:<24} {phase.outcome}",
+                highlight=False,
+            )
+        if not result.succeeded:
+            raise DemoStuck(f"the migration was undone: {result.reason}", remedy=result.next_step)
+        self._pause_ms = self._client.longest_ms(began, time.monotonic())
+        self._chapters.append(Chapter("reads in PostgreSQL", time.monotonic() - self._started))
+        self._say("cutover", f"writers stood still for {result.cutover_pause_ms:.1f} ms")
+        return result
 
-        self._say("rollback", "tables emptied, replayed to the savepoint; app trades on")
-        self._command("replay", "--to-savepoint", "demo")
+    def _switch_back(self) -> SwitchResult:
+        self._say("back", "memferry switch-back: reads return to memory")
+        result = msgspec.convert(self._command("switch-back"), SwitchResult)
+        self._chapters.append(Chapter("reads in memory", time.monotonic() - self._started))
+        self._say("memory", f"writers stood still for {result.pause_ms:.1f} ms")
+        self._audit("nothing written since the cutover is missing")
+        return result
+
+    def _rollback(self) -> RollbackSummary:
+        self._say("rollback", "the tables look back to the savepoint; the app trades on")
+        found = self._command("rollback", "--to-savepoint", "demo")
+        self._chapters.append(Chapter("tables look back", time.monotonic() - self._started))
+        for table, rows in found["rows"].items():
+            before = found["rows_before"][table]
+            self._console.print(
+                f"           {table:<20} {before:>8,} → {rows:>8,} rows", highlight=False
+            )
         held = self._command("audit", "--without-memory")
-        rollback = RollbackSummary(held["all_equal"], held["position"], held["rows"])
-        self._say("forward", "replay to the end; the projector goes on from there")
-        before = time.monotonic()
-        replayed = self._command("replay", "--to-end")
-        rate = sum(replayed["position"].values()) / (time.monotonic() - before)
-        self._audit("after the replay")
+        return RollbackSummary(
+            held["all_equal"], held["position"], found["set_aside"], found["rows_before"],
+            found["rows"],
+        )  # fmt: skip
 
-        self._say("finish", "trading pauses; everything recorded must arrive")
-        httpx.post(f"{self._url}/pause", timeout=5).raise_for_status()
-        self._wait_for(self._all_applied, "the tables to hold everything recorded")
-        final = self._audit("of the final state")
-        return self._summary(final, rollback, throughput, rate)
+    def _resume(self) -> float:
+        self._say("resume", "the tables go on from there")
+        found = self._command("resume")
+        self._chapters.append(Chapter("tables go on", time.monotonic() - self._started))
+        return float(found["behind"] / max(found["seconds"], 1e-9))
 
     def _held(self) -> str:
         counts = httpx.get(f"{self._url}/state", timeout=5).json()["counts"]
@@ -141,28 +152,29 @@ class Story:
     def _trade(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for process in self._processes:
+            for process in self._parts.processes:
                 process.require_alive()
             time.sleep(0.1)
 
     def _kill(self, process: Process) -> None:
         self._say("kill -9", f"the {process.name}, in the middle of its work; start it again")
+        self._chapters.append(Chapter(f"kill -9 {process.name}", time.monotonic() - self._started))
         process.kill()
         self._kills[process.name] += 1
         self._trade(1.0)
         process.start()
 
     def _command(self, *words: str) -> Any:
-        return self._commands.run(*words, *self._with_config)
+        return self._parts.memferry(*words)
 
     def _audit(self, when: str) -> Any:
-        self._say("audit", f"memory = log = tables, {when}")
+        self._say("audit", when)
         result = self._command("audit")
         self._audits.append(result["all_equal"])
         return result
 
     def _heads(self) -> dict[int, int]:
-        reader = SqliteOutboxReader(self._outbox)
+        reader = SqliteOutboxReader(self._parts.outbox)
         try:
             heads = reader.heads()
         finally:
@@ -170,40 +182,41 @@ class Story:
         return {p: head.seq for p, head in heads.items() if p != CONTROL_PARTITION}
 
     def _lanes(self) -> dict[int, int]:
-        with psycopg.connect(self._dsn, autocommit=True) as conn:
-            rows = conn.execute(query("lanes_read"), (self._projection, 1)).fetchall()
+        with psycopg.connect(self._parts.dsn, autocommit=True) as conn:
+            rows = conn.execute(query("lanes_read"), (self._parts.projection, 1)).fetchall()
         return {partition: seq for source, partition, seq, *_ in rows if source == SOURCE}
 
     def _all_applied(self) -> bool:
         return self._heads() == self._lanes()
 
     def _summary(
-        self, final: Any, rollback: RollbackSummary, throughput: float, replay_rate: float
+        self,
+        final: Any,
+        rollback: RollbackSummary,
+        migration: MigrationResult,
+        switched_back: SwitchResult,
     ) -> Summary:
         heads, lanes = self._heads(), self._lanes()
-        lost = sum(max(0, seq - lanes.get(p, 0)) for p, seq in heads.items())
-        doubled = sum(max(0, seq - heads.get(p, 0)) for p, seq in lanes.items())
-        extra = sum(finding["problem"] == "extra" for finding in final["findings"])
-        memory = {process.name: round(process.peak_rss_mb, 1) for process in self._processes}
-        memory |= {name: round(mb, 1) for name, mb in self._commands.peak_rss_mb.items()}
+        lost, doubled = lost_and_doubled(heads, lanes, final["findings"])
+        processes, commands = self._parts.processes, self._parts.commands
+        memory = {process.name: round(process.peak_rss_mb, 1) for process in processes}
+        memory |= {name: round(mb, 1) for name, mb in commands.peak_rss_mb.items()}
         return Summary(
             events_recorded=sum(heads.values()),
             events_applied=sum(lanes.values()),
             events_lost=lost,
-            events_duplicated=doubled + extra,
+            events_duplicated=doubled,
             resends_skipped=final["duplicates_in_log"],
-            throughput_events_per_s=round(throughput, 1),
-            replay_events_per_s=round(replay_rate, 1),
+            cutover_pause_ms=migration.cutover_pause_ms or 0.0,
+            switch_back_pause_ms=switched_back.pause_ms,
+            client_longest_wait_ms=round(self._pause_ms, 1),
+            switched_back=SwitchedBack(self._audits[1], switched_back.epoch),
+            phases={phase.phase: round(phase.seconds, 3) for phase in migration.phases},
+            client_orders=len(self._client.writes),
+            client_reads=dict(self._client.reads),
+            client_errors=self._client.errors,
             audits_equal=self._audits,
-            audit=AuditSummary(
-                final["equal"],
-                final["rows"],
-                final["memory_rows"],
-                [
-                    f"{f['witness']}: {f['table']} {f['key']} {f['problem']}"
-                    for f in final["findings"]
-                ],
-            ),
+            audit=AuditSummary.of(final),
             rollback=rollback,
             peak_rss_mb=memory,
             kills=self._kills,
@@ -213,12 +226,12 @@ class Story:
     def _wait_for(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + _WAIT_S
         while not condition():
-            for process in self._processes:
+            for process in self._parts.processes:
                 process.require_alive()
             if time.monotonic() > deadline:
                 raise DemoStuck(
                     f"waited {_WAIT_S:.0f} s for {what}",
-                    where=str(self._directory / "logs"),
+                    where=str(self._parts.directory / "logs"),
                     remedy="read the logs there, then start the demo again",
                 )
             time.sleep(0.05)

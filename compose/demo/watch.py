@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 from rich.console import Console
 from rich.live import Live
@@ -14,8 +15,23 @@ from rich.text import Text
 from compose.demo.processes import Process
 from projector.sql import query
 
-_EVERY_S = 0.5
+_EVERY_S = 0.25
+_RATE_SAMPLES = 12
 _PLAIN_EVERY_S = 5.0
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One look; `at` is monotonic, counts are events since the beginning."""
+
+    at: float
+    recorded: int
+    applied: int
+    memory_mb: dict[str, float]
+
+    @property
+    def lag(self) -> int:
+        """Events that are recorded and not in the tables."""
+        return max(0, self.recorded - self.applied)
 
 
 class Watch:
@@ -35,6 +51,7 @@ class Watch:
         self.app_url = ""
         self.recorded = 0
         self.applied = 0
+        self.samples: list[Sample] = []
 
     def __enter__(self) -> "Watch":
         if self._console.is_terminal:
@@ -49,7 +66,6 @@ class Watch:
             self._live.stop()
 
     def _run(self) -> None:
-        window: list[tuple[float, int]] = []
         conn: psycopg.Connection[Any] | None = None
         while not self._ended.wait(_EVERY_S):
             memory = {process.name: process.sample() for process in self._processes}
@@ -60,10 +76,8 @@ class Watch:
             except psycopg.Error:
                 conn = None
             self._ask_app()
-            now = time.monotonic()
-            window = [*window, (now, self.applied)][-20:]
-            rate = (self.applied - window[0][1]) / max(now - window[0][0], 1e-9)
-            self._show(max(rate, 0.0), memory)
+            self.samples.append(Sample(time.monotonic(), self.recorded, self.applied, memory))
+            self._show()
         if conn is not None:
             conn.close()
 
@@ -77,12 +91,13 @@ class Watch:
         shim = state.get("shim") or {}
         self.recorded = shim.get("durable_row", self.recorded)
 
-    def _show(self, rate: float, memory: dict[str, float]) -> None:
-        used = " ".join(f"{name} {mb:.0f}" for name, mb in memory.items() if mb)
-        lag = max(0, self.recorded - self.applied)
+    def _show(self) -> None:
+        now, before = self.samples[-1], self.samples[-_RATE_SAMPLES:][0]
+        rate = max(0.0, (now.applied - before.applied) / max(now.at - before.at, 1e-9))
+        used = " ".join(f"{name} {mb:.0f}" for name, mb in now.memory_mb.items() if mb)
         text = (
-            f"  recorded {self.recorded:,}  applied {self.applied:,}  {rate:,.0f}/s  "
-            f"lag {lag:,}  MB: {used}"
+            f"  recorded {now.recorded:,}  applied {now.applied:,}  {rate:,.0f}/s  "
+            f"lag {now.lag:,}  MB: {used}"
         )
         if self._console.is_terminal:
             self._live.update(Text(text, style="dim", no_wrap=True), refresh=True)
