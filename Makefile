@@ -6,12 +6,12 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := eventlog projector schemas compose tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench switches clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/all.installed ## Carry a live trading app into PostgreSQL, kill parts, prove it (under 90 s)
+demo: $(VENV)/all.installed ## Carry a live trading app into PostgreSQL and back, prove it (under 2 min)
 	@$(BIN)/memferry demo $(ARGS)
 
 test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL
@@ -25,6 +25,9 @@ check: $(VENV)/dev.installed ## Lint, types, and the rules of the house
 
 bench: $(VENV)/dev.installed ## Measure; ONLY=name,... measures some
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+switches: $(VENV)/dev.installed ## Move reads there and back COUNT times under load, with kills that SEED decides
+	@$(BIN)/python -m tests.journeys.switches $(or $(COUNT),20) $(or $(SEED),1)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

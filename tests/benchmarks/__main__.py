@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import catch_up, pipeline, record, relay
+from tests.benchmarks import catch_up, cutover, pipeline, record, relay
 from tests.benchmarks.result import Benchmark, Result
 
 BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
@@ -21,6 +21,7 @@ BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
     (("relay_events_per_s",), relay.from_full_outbox),
     (("catch_up_events_per_s",), catch_up.one_process),
     (("pipeline_events_per_s",), pipeline.everything),
+    (cutover.FIGURES, cutover.switches),
 ]
 _OUTPUT = Path("build/bench/results.json")
 

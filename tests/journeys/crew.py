@@ -1,5 +1,6 @@
 """The processes of a journey: trading app, relay, projector, each killed at given moments."""
 
+import asyncio
 import os
 import sys
 import threading
@@ -18,7 +19,10 @@ from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from projector.sql import query
 from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION
+from schemas.position import kafka_topic
 from schemas.settings import Settings
+from tests.checker import Verdict, check
+from tests.journeys.begun import Begun
 
 DEADLINE_S = 90.0
 _LOOK_S = 0.01
@@ -58,15 +62,51 @@ class Crew:
         )  # fmt: skip
         self._commands = Commands(environment, directory / "commands.log")
         self._config = str(config)
+        self._environment = environment
+        self._directory = directory
 
     def command(self, *words: str) -> Any:
         """Run a memferry command; return its JSON document."""
         return self._commands.run(*words, "-c", self._config)
 
+    def begin(self, *words: str) -> Begun:
+        """Start a memferry command, to be watched or killed while it runs."""
+        return Begun((*MEMFERRY, *words, "-c", self._config), self._directory, self._environment)
+
+    @property
+    def url(self) -> str:
+        """Where the app serves; once its ready file is there."""
+        return f"http://127.0.0.1:{msgspec.json.decode(self._ready.read_bytes())['port']}"
+
+    def start(self) -> None:
+        """Start all; return once the app serves and events are applied."""
+        self.app.start()
+        self.wait(self._ready.exists, "the app serves")
+        self.relay.start()
+        self.wait(lambda: self.relayed() > 0, "the topic is there")
+        self.projector.start()
+        self.wait(lambda: self.applied() > 0, "the first events are applied")
+
+    def settle(self) -> Verdict:
+        """Stop the app, let everything arrive, end all; return what the checker says."""
+        self.app.end()
+        self.wait(lambda: self.relayed() >= self.recorded(), "the last events are relayed")
+        self.wait(lambda: self.applied() == self.in_lanes(), "everything is applied")
+        self.end()
+        settings = self.settings
+        return asyncio.run(
+            check(
+                journal=self.journal,
+                bootstrap=settings.kafka.bootstrap,
+                topic=kafka_topic(settings.topic, 1),
+                dsn=settings.postgres.dsn,
+                schema=settings.projection,
+            )
+        )
+
     def ask(self, method: str, path: str) -> Any:
         """Ask the app over HTTP."""
-        port = msgspec.json.decode(self._ready.read_bytes())["port"]
-        answer = httpx.request(method, f"http://127.0.0.1:{port}{path}", timeout=10)
+        answer = httpx.request(method, f"{self.url}{path}", timeout=10)
         answer.raise_for_status()
         return answer.json()
 
@@ -113,13 +153,15 @@ class Crew:
         except (httpx.HTTPError, OSError, msgspec.MsgspecError, KeyError):
             return False
 
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
+    def wait(
+        self, condition: Callable[[], object], what: str, within_s: float = DEADLINE_S
+    ) -> None:
         """Return once something is so; fail with a process's log where it ended instead."""
-        deadline = time.monotonic() + DEADLINE_S
+        deadline = time.monotonic() + within_s
         while not condition():
             for process in (self.app, self.relay, self.projector):
                 process.require_alive()
-            assert time.monotonic() < deadline, f"waited {DEADLINE_S} s until {what}"
+            assert time.monotonic() < deadline, f"waited {within_s} s until {what}"
             threading.Event().wait(_LOOK_S)
 
     def end(self) -> None:
