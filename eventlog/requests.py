@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("memferry.control")
 _PROGRESS_S = 0.2
 _DURABLE_S = 10.0
-_ENTITIES_A_BREATH = 32
+_ENTITIES_A_BREATH = 256
 
 
 class RequestDesk:

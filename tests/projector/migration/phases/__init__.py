@@ -1,1 +1,0 @@
-"""Tests of what single phases have of their own."""
