@@ -63,15 +63,11 @@ async def switch(
     Raises: FenceBroken where nothing was decided: reads stay where they were, writers go on.
             BrokerUnreachable where it is decided, but readers will hear of it later.
     """
-    conn.execute("LISTEN memferry_fence_answer")
-    try:
+    with _listening(conn):
         fence, took_s = await _decide_at_last(conn, settings, projection, route, sources)
         await publish_decisions(conn, settings)
         pauses = await asyncio.to_thread(_pauses, conn, settings, fence, sources)
         await asyncio.to_thread(_wait_for_followers, conn, projection, sources)
-    finally:
-        if not conn.closed:
-            conn.execute("UNLISTEN memferry_fence_answer")
     return Switched(route, fence.epoch, fence.id, pauses, took_s * 1000)
 
 
@@ -89,9 +85,16 @@ async def switch_without_fence(
         decide(conn, settings, event)
         note(conn, "reads switched", {"route": before.route}, event)
     await publish_decisions(conn, settings)
+    with _listening(conn):
+        await asyncio.to_thread(_wait_for_followers, conn, projection, sources)
+
+
+@contextmanager
+def _listening(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Hear the sources' answers meanwhile."""
     conn.execute("LISTEN memferry_fence_answer")
     try:
-        await asyncio.to_thread(_wait_for_followers, conn, projection, sources)
+        yield
     finally:
         if not conn.closed:
             conn.execute("UNLISTEN memferry_fence_answer")
