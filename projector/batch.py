@@ -18,11 +18,17 @@ class EventUnreadable(FerryError):
     """The event's type is unknown here, or its data does not fit its type."""
 
 
+class EventTypeUnknown(EventUnreadable):
+    """No kind that is known here has an event of this type."""
+
+    event_type = ""
+
+
 class HandlerFailed(FerryError):
     """The domain's handler raised an error for an event."""
 
 
-_OTHER_DOMAIN = "run the projector with the domain that wrote this event (`domain`)"
+_OTHER_DOMAIN = "run the projector with the domain that wrote this event (`--domain`)"
 
 
 class Item(NamedTuple):
@@ -90,11 +96,12 @@ class Handler:
                 elif event.type.startswith(CONTROL_PREFIX):
                     changes = ()
                 else:
-                    reason = EventUnreadable(
+                    reason = EventTypeUnknown(
                         f"no kind has an event of type {event.type!r}",
                         where=_place(check, record),
                         remedy=_OTHER_DOMAIN,
                     )
+                    reason.event_type = event.type
                     return Segment(partition, old_offset, next_offset, items, reason)
                 items.append(Item(partition, record.offset, check.lane, check.head, changes))
             next_offset = record.offset + 1

@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from projector.sql import query
+from schemas.control_format import require_format
 from schemas.domain import Domain
 from schemas.errors import FerryError
 from schemas.position import FIRST_GENERATION
@@ -13,7 +14,6 @@ from schemas.settings import Settings
 from schemas.sql import statement
 
 State = Literal["live", "rebuilding", "held"]
-FORMAT = 1
 
 
 class DatabaseUnreachable(FerryError):
@@ -22,10 +22,6 @@ class DatabaseUnreachable(FerryError):
 
 class ProjectionMismatch(FerryError):
     """The projection in the database belongs to another topic, generation or partition count."""
-
-
-class FormatMismatch(FerryError):
-    """The control tables were written by another version of memferry."""
 
 
 class SchemaOccupied(FerryError):
@@ -93,12 +89,7 @@ def establish(
         conn.execute(query("establish_lock"))
         conn.execute(sql.SQL(statement("control_tables")))
         (version,) = conn.execute("SELECT version FROM memferry.format").fetchone() or (0,)
-        if version != FORMAT:
-            raise FormatMismatch(
-                f"the control tables have format {version}, this memferry writes {FORMAT}",
-                where="schema memferry",
-                remedy="run the memferry that wrote them",
-            )
+        require_format(version)
         made = conn.execute(
             query("projection_create"),
             {
@@ -114,6 +105,7 @@ def establish(
             conn.execute(sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(schema))
             _create_tables(conn, name, domain)
             conn.execute(query("checkpoints_create"), {"name": name, "partitions": partitions})
+        _create_derived_tables(conn, name, domain)
     projection = read_projection(conn, name)
     if (projection.topic, projection.partitions) != (settings.topic, partitions):
         raise ProjectionMismatch(
@@ -135,6 +127,19 @@ def _create_tables(conn: psycopg.Connection[Any], name: str, domain: Domain) -> 
             remedy="choose another name (`projection`); if these are a lost projection's tables, "
             "drop the schema: the log brings them again",
         ) from error
+
+
+def _create_derived_tables(conn: psycopg.Connection[Any], schema: str, domain: Domain) -> None:
+    """Make the tables of derived kinds that the projection does not have yet."""
+    for kind in domain.kinds:
+        if not kind.ddl or conn.execute(
+            query("table_found"), (schema, kind.tables[0].name)
+        ).fetchone() == (True,):
+            continue
+        conn.execute(
+            sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(sql.Identifier(schema))
+        )
+        conn.execute(kind.ddl)  # made from a description: names quoted, types ours
 
 
 def read_projection(conn: psycopg.Connection[Any], name: str) -> Projection:

@@ -18,6 +18,7 @@ from schemas.control import (
     DECISIONS_SOURCE,
     BarrierPlaced,
     ControlEvent,
+    KindDeclared,
     SnapshotCompleted,
     SourceOpened,
     SourceRetired,
@@ -110,7 +111,7 @@ def _apply(
             conn.execute(
                 query("source_retired"), {"topic": topic, "source": event.source, "at": at}
             )
-        case BarrierPlaced():
-            return  # barriers are in the data lanes
+        case BarrierPlaced() | KindDeclared():
+            return  # barriers are in the data lanes; kinds are read from the topic (declared.py)
         case _:
             take_effect(conn, topic, event, seq, at)

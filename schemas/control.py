@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from schemas.derived.description import KindDescription
+
 DECISIONS_SOURCE = "memferry"
 """The source under which PostgreSQL's decisions are published; no app may take this name."""
 CONTROL_PREFIX = "memferry."
@@ -23,6 +25,13 @@ class SourceOpened(msgspec.Struct, frozen=True):
     partitions: int
     host: str
     pid: int
+
+
+class KindDeclared(msgspec.Struct, frozen=True):
+    """A source records a kind that no code but its own knows: what there is to know of it."""
+
+    source: str
+    kind: KindDescription
 
 
 class SnapshotCompleted(msgspec.Struct, frozen=True):
@@ -87,11 +96,12 @@ class SwitchAborted(msgspec.Struct, frozen=True):
 Decision: TypeAlias = SavepointTaken | ReadsSwitched | SwitchAborted
 """What PostgreSQL decides and publishes."""
 ControlEvent: TypeAlias = (
-    SourceOpened | SnapshotCompleted | SourceRetired | BarrierPlaced | Decision
+    SourceOpened | KindDeclared | SnapshotCompleted | SourceRetired | BarrierPlaced | Decision
 )
 
 CONTROL_TYPES: dict[str, type[ControlEvent]] = {
     "memferry.source.opened.v1": SourceOpened,
+    "memferry.kind.declared.v1": KindDeclared,
     "memferry.source.snapshot_completed.v1": SnapshotCompleted,
     "memferry.source.retired.v1": SourceRetired,
     "memferry.barrier.placed.v1": BarrierPlaced,

@@ -5,13 +5,14 @@ outside it (the sample app aside) knows what a trade is.
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
+from schemas.derived.description import KindDescription
 from schemas.entities import Entities, entities_of
 from schemas.errors import FerryError
 from schemas.tables import Change, Row, Table
@@ -39,8 +40,9 @@ class Kind:
 
     name: str
     """First part of every stream of this kind, e.g. `trade` in `trade/T-17`."""
-    entity: EventType
-    """A frozen Struct: one entity's whole state."""
+    entity: type[Any]
+    """A frozen Struct: one entity's whole state. Of a derived kind it may also be a dataclass or
+    attrs class, and mutable: what is kept of it is then its state-carrying event."""
     events: Mapping[str, EventType]
     """CloudEvents type with version → event Struct, the snapshot event included."""
     key: tuple[str, ...]
@@ -62,16 +64,31 @@ class Kind:
     """The inverse of `rows`, for reads from PostgreSQL: rows of whole entities, by table → those
     entities, in the order of the first table's rows. Derived where it is None and the kind has one
     table whose columns are the entity's fields in their order."""
+    removal: Callable[[Any], Any] | None = None
+    """entity → the event that ends it, where the kind has one that needs no more than its key."""
+    description: KindDescription | None = None
+    """Of a derived kind: what the control topic says of it."""
+    ddl: str = ""
+    """Of a derived kind: SQL that creates its table."""
 
     def __post_init__(self) -> None:
         if self.stream != self.key[: len(self.stream)] or not self.stream:
             raise DomainInvalid(f"kind {self.name}: stream {self.stream} is no prefix of its key")
-        for struct in (self.entity, *self.events.values()):
+        structs = self.events.values() if self.description else (self.entity, *self.events.values())
+        for struct in structs:
             missing = set(self.key) - set(struct.__struct_fields__)
             if missing:
                 raise DomainInvalid(
                     f"kind {self.name}: {struct.__name__} lacks the key fields {sorted(missing)}"
                 )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the entity's fields, in their order."""
+        if self.description is not None:
+            return tuple(column.name for column in self.description.columns)
+        named: tuple[str, ...] = self.entity.__struct_fields__
+        return named
 
     def key_getter(self) -> Callable[[Any], Any]:
         """Return a fast function: entity or event → the entity's key in its store."""
@@ -122,6 +139,12 @@ class Domain:
         set_field(self, "kind_of", {event: kind for kind, event in by_type.values()})
         set_field(self, "tables", tables)
 
+    def with_kinds(self, kinds: Iterable[Kind]) -> "Domain":
+        """Return the domain with more kinds; a hand-written one of the same name stays."""
+        present = {kind.name for kind in self.kinds}
+        added = tuple(kind for kind in kinds if kind.name not in present)
+        return Domain(self.name, (*self.kinds, *added), self.ddl) if added else self
+
     def kind(self, name: str) -> Kind:
         """Return a kind by name; raises DomainInvalid naming those there are."""
         for kind in self.kinds:
@@ -131,11 +154,17 @@ class Domain:
         raise DomainInvalid(f"domain {self.name} has no kind {name!r}", remedy=f"it has: {known}")
 
 
+DERIVED_ONLY = "app"
+"""Name of the domain, and of its schema in PostgreSQL, where no kind is hand-written."""
+
+
 def load_domain(module: str) -> Domain:
-    """Import `module` and return its `DOMAIN`.
+    """Import `module` and return its `DOMAIN`; without a name, a domain of no kinds yet.
 
     Raises: DomainInvalid where the module cannot be imported or has no `DOMAIN`.
     """
+    if not module:
+        return Domain(DERIVED_ONLY, (), "")
     remedy = "name an importable package with a module-level DOMAIN, e.g. schemas.trading"
     try:
         domain = getattr(importlib.import_module(module), "DOMAIN", None)

@@ -8,6 +8,7 @@ import msgspec
 from cyclopts import Parameter
 
 from compose.stack import Stack
+from projector.declared import learned_domain
 from schemas.domain import Domain, load_domain
 from schemas.settings import Settings, load_settings
 
@@ -33,7 +34,12 @@ class Common:
         return with_stack(settings)
 
     def load(self) -> tuple[Settings, Domain]:
-        """Return the settings and the domain that they name."""
+        """Return the settings, and every kind that they and the log name; asks Kafka."""
+        settings = self.settings()
+        return settings, learned_domain(settings)
+
+    def load_hand_written(self) -> tuple[Settings, Domain]:
+        """Return the settings and the domain that they name: enough for what needs no tables."""
         settings = self.settings()
         return settings, load_domain(settings.domain)
 

@@ -9,7 +9,8 @@ from compose.cli.context import Common
 from compose.cli.output import err, print_error
 from compose.cli.progress import StatusLine
 from projector.log import Log
-from projector.runner import Progress, Projector
+from projector.pump import Progress
+from projector.runner import Projector
 from schemas.position import FIRST_GENERATION, kafka_topic
 
 _SWITCH_INTERVAL_S = 0.0005
@@ -26,7 +27,7 @@ def project(*, until_end: bool = False, common: Common = Common()) -> int:  # no
     until_end
         Apply what the topic holds now, then exit.
     """
-    settings, domain = common.load()
+    settings, domain = common.load_hand_written()
     tune_interpreter()
 
     async def run() -> Progress:

@@ -22,7 +22,7 @@ def take_(name: str, *, common: Common = Common()) -> int:  # noqa: B008
     name
         The new savepoint's name; names are never moved.
     """
-    settings, domain = common.load()
+    settings, domain = common.load_hand_written()
     conn = connect(settings, "savepoint")
     try:
         projection = settings.projection or domain.name
@@ -39,7 +39,7 @@ def take_(name: str, *, common: Common = Common()) -> int:  # noqa: B008
 @app.command(name="list")
 def list_(*, common: Common = Common()) -> int:  # noqa: B008
     """Show all savepoints of the projection, oldest first."""
-    settings, domain = common.load()
+    settings, domain = common.load_hand_written()
     conn = connect(settings, "savepoint")
     try:
         savepoints = list_all(conn, settings.projection or domain.name)

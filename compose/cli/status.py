@@ -6,7 +6,7 @@ import msgspec
 
 from compose.cli.context import Common
 from compose.cli.output import grid, out, print_json
-from eventlog.outbox.sqlite_reader import SqliteOutboxReader
+from eventlog.outbox.opening import has_outbox, open_reader
 from eventlog.topic import heads_of
 from projector.migration.record import MigrationRecord
 from projector.status import read_status
@@ -18,7 +18,7 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
 
     Exits with 1 where a partition stopped or the audit trail was altered.
     """
-    settings, domain = common.load()
+    settings, domain = common.load_hand_written()
     found = asyncio.run(read_status(settings, domain))
     outbox = read_outbox(settings)
     stopped = [partition for partition in found.partitions if partition.stopped]
@@ -70,9 +70,9 @@ def _show_migration(migration: MigrationRecord) -> None:
 
 def read_outbox(settings: Settings) -> dict[str, int] | None:
     """Return how many events this machine's outbox holds and Kafka lacks, None without one."""
-    if not settings.source or not settings.outbox_path.exists():
+    if not settings.source or not has_outbox(settings):
         return None
-    reader = SqliteOutboxReader(settings.outbox_path)
+    reader = open_reader(settings)
     try:
         in_topic = asyncio.run(
             heads_of(settings, reader.identity.source, reader.identity.generation)

@@ -12,6 +12,7 @@ from projector.audit.validation import Validation, validate
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
 from projector.decisions import publish_decisions
+from projector.declared import whole_domain
 from projector.migration import fences
 from projector.migration.context import Context
 from projector.migration.dry import RecordedEffects
@@ -23,14 +24,15 @@ from projector.migration.record import Mode, lock, newest, phases
 from projector.migration.result import MigrationResult, PhaseResult, SwitchResult
 from projector.migration.run import run_phases
 from projector.migration.switch import switch
+from projector.pump import Progress
 from projector.replay.look_back import LookedBack, Resumed, Target, look_back, resume
 from projector.route import Route, read_route
-from projector.runner import Progress
 from projector.sources import active_sources, asking
 from projector.status import Status, read_status
 from schemas.domain import Domain, load_domain
 from schemas.errors import FerryError
-from schemas.requests import CatalogAnswer
+from schemas.extraction import Selection
+from schemas.requests import CatalogAnswer, StatisticsAnswer
 from schemas.settings import Settings
 
 _ASK_S = 10.0
@@ -69,7 +71,8 @@ class ZeroDowntimeMigration:
     """Carries a running app's reads from memory to PostgreSQL, and back.
 
     Every method blocks, and may be called from any thread that runs no event loop. `watcher` is
-    told of the progress of `run`.
+    told of the progress of `run`. Without a `domain`, every kind is taken that the settings and
+    the log name.
     """
 
     mode: Mode = "zero_downtime"
@@ -81,9 +84,17 @@ class ZeroDowntimeMigration:
         watcher: Watcher = lambda _: None,
     ) -> None:
         self.settings = settings
-        self.domain = domain or load_domain(settings.domain)
-        self.projection = settings.projection or self.domain.name
+        self._domain = domain
+        named = domain or load_domain(settings.domain)
+        self.projection = settings.projection or named.name
         self._watcher = watcher
+
+    @property
+    def domain(self) -> Domain:
+        """Every kind that is worked on; asks Kafka, once, where none was given."""
+        if self._domain is None:
+            self._domain = _block(whole_domain(self.settings, load_domain(self.settings.domain)))
+        return self._domain
 
     def run(self) -> MigrationResult:
         """Go through the ten phases, or go on where a run before was killed.
@@ -92,11 +103,11 @@ class ZeroDowntimeMigration:
         Raises:  MigrationInProgress, AlreadyMigrated; the errors of reaching Kafka or PostgreSQL,
                  which leave the migration for the next run.
         """
-        return _block(self._run())
+        return _block(self._run(self.domain))
 
     def dry_run(self) -> MigrationResult:
         """Go through the same phases without leaving anything behind; say what a run would do."""
-        return _block(self._dry_run())
+        return _block(self._dry_run(self.domain))
 
     def extract(self, timeout_s: float = _ASK_S) -> list[CatalogAnswer]:
         """Ask every running app what it holds; raises SourceSilent."""
@@ -107,6 +118,15 @@ class ZeroDowntimeMigration:
                 answers = asked.answers(timeout_s)
         return [msgspec.convert(answer, CatalogAnswer) for answer in answers.values()]
 
+    def statistics(self, selection: Selection, timeout_s: float = _ASK_S) -> list[StatisticsAnswer]:
+        """Ask every running app what the selected entities hold; raises SourceSilent."""
+        with self._connect("statistics") as conn:
+            _block(read_control(conn, self.settings))
+            sources = active_sources(conn, self.settings.topic)
+            with asking(conn, self.projection, sources, "statistics", selection) as asked:
+                answers = asked.answers(timeout_s)
+        return [msgspec.convert(answer, StatisticsAnswer) for answer in answers.values()]
+
     def switch_back(self, *, without_audit: bool = False) -> SwitchResult:
         """Move reads back to memory, with every write since the cutover still there.
 
@@ -114,7 +134,7 @@ class ZeroDowntimeMigration:
         disk: no projector is needed.
         Raises: NothingToSwitch, MemoryDiffers, FenceBroken, MigrationInProgress, SourceSilent.
         """
-        return _block(self._switch_back(without_audit))
+        return _block(self._switch_back(self.domain, without_audit))
 
     def rollback(
         self,
@@ -151,30 +171,32 @@ class ZeroDowntimeMigration:
 
     def status(self) -> Status:
         """Return where everything stands, the phase included."""
-        return _block(read_status(self.settings, self.domain))
+        return _block(read_status(self.settings, load_domain(self.settings.domain)))
 
     def _connect(self, role: str) -> psycopg.Connection[Any]:
         return connect(self.settings, role)
 
-    async def _run(self) -> MigrationResult:
+    async def _run(self, domain: Domain) -> MigrationResult:
         with self._connect("migrate") as conn:
             lock(conn, self.projection)
-            effects = LiveEffects(self.settings, self.domain, conn, self.projection)
+            effects = LiveEffects(self.settings, domain, conn, self.projection)
             try:
-                return await self._go(conn, effects)
+                return await self._go(conn, effects, domain)
             finally:
                 await effects.close()
 
-    async def _dry_run(self) -> MigrationResult:
+    async def _dry_run(self, domain: Domain) -> MigrationResult:
         with self._connect("migrate, dry run") as conn:
-            effects = RecordedEffects(self.settings, self.domain, self.projection)
-            result = await self._go(conn, effects)
+            effects = RecordedEffects(self.settings, domain, conn, self.projection)
+            result = await self._go(conn, effects, domain)
         return msgspec.structs.replace(result, state="planned", effects=effects.said)
 
-    async def _go(self, conn: psycopg.Connection[Any], effects: Effects) -> MigrationResult:
+    async def _go(
+        self, conn: psycopg.Connection[Any], effects: Effects, domain: Domain
+    ) -> MigrationResult:
         self._require_memory(conn)
         mode, first = await effects.open(self.mode, PHASES[0].name)
-        run = Context(self.settings, self.domain, conn, effects, mode, self._watcher)
+        run = Context(self.settings, domain, conn, effects, mode, self._watcher)
         run.found.sources = self._sources(conn)
         closed = await run_phases(run, first)
         reason = closed.what if closed else ""
@@ -233,7 +255,7 @@ class ZeroDowntimeMigration:
             validation=validate(found.audits[-1]) if found.audits else None,
         )
 
-    async def _switch_back(self, without_audit: bool) -> SwitchResult:
+    async def _switch_back(self, domain: Domain, without_audit: bool) -> SwitchResult:
         settings, name = self.settings, self.projection
         with self._connect("switch back") as conn:
             read_projection(conn, name)
@@ -250,14 +272,14 @@ class ZeroDowntimeMigration:
             sources = active_sources(conn, settings.topic)
             if not without_audit:
                 self._watcher(MigrationProgress("AUDIT", 1, 2, waits_for="memory and log"))
-                await self._require_memory_whole()
+                await self._require_memory_whole(domain)
             self._watcher(MigrationProgress("SWITCH_BACK", 2, 2, waits_for="the switch"))
             done = await switch(conn, settings, name, "memory", sources)
         return SwitchResult(done.route, done.epoch, done.pause_ms, done.fence_ms, sources)
 
-    async def _require_memory_whole(self) -> None:
+    async def _require_memory_whole(self, domain: Domain) -> None:
         timeout_s = self.settings.migration.timeout_ms / 1000
-        found = await audit(self.settings, self.domain, with_tables=False, timeout_s=timeout_s)
+        found = await audit(self.settings, domain, with_tables=False, timeout_s=timeout_s)
         if found.findings:
             raise MemoryDiffers(
                 f"memory differs from the log in {len(found.findings)} rows: {found.findings[0]}",

@@ -8,7 +8,7 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[!-~]+$")]
+Identifier: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[!-~]+\Z")]
 """Names an entity and its stream: printable ASCII without spaces."""
 Text: TypeAlias = Annotated[str, Meta(max_length=1000, pattern="^[^\u0000]*$")]
 """Free text; PostgreSQL's text and jsonb hold every character but NUL."""

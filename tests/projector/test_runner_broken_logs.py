@@ -12,9 +12,9 @@ import pytest
 
 from compose.stack import Stack
 from projector.audit.run import audit
-from projector.batch import EventUnreadable
+from projector.batch import EventTypeUnknown, EventUnreadable
 from projector.lanes import ForeignSource, RecordRefused
-from projector.runner import Progress
+from projector.pump import Progress
 from projector.status import Status, read_status
 from projector.transaction import EventRefused
 from schemas import envelope
@@ -87,7 +87,7 @@ FAULTS = {
     ),
     "an unknown event type": Fault(
         lambda lane: continued(lane, with_attributes(lane[3], type="ledger.account.sold.v1")),
-        EventUnreadable, 4, 3,
+        EventTypeUnknown, 4, 3,
     ),
     "data that does not fit": Fault(
         lambda lane: continued(lane, with_attributes(lane[3], data={"account": 5})),

@@ -10,6 +10,7 @@ from schemas.control import (
     CONTROL_TYPES,
     BarrierPlaced,
     ControlEvent,
+    KindDeclared,
     ReadsSwitched,
     SavepointTaken,
     SnapshotCompleted,
@@ -18,9 +19,11 @@ from schemas.control import (
     SwitchAborted,
     decode_control,
 )
+from schemas.derived.description import Column, KindDescription
 
 EVENTS: list[ControlEvent] = [
     SourceOpened("app-1", "t", 1, 3, "host", 17),
+    KindDeclared("app-1", KindDescription("p", "ps", (Column("s", "text", True),), ("s",), ("s",))),
     SnapshotCompleted("app-1", 3, 9),
     SourceRetired("app-1", {0: (5, "ab" * 32), 2: (1, "cd" * 32)}),
     BarrierPlaced("b-1", "audit"),
@@ -48,6 +51,7 @@ def test_a_control_event_is_read_as_it_was_written(event: ControlEvent) -> None:
 def test_types_that_logs_out_there_hold_do_not_change() -> None:
     assert {name: event.__name__ for name, event in CONTROL_TYPES.items()} == {
         "memferry.source.opened.v1": "SourceOpened",
+        "memferry.kind.declared.v1": "KindDeclared",
         "memferry.source.snapshot_completed.v1": "SnapshotCompleted",
         "memferry.source.retired.v1": "SourceRetired",
         "memferry.barrier.placed.v1": "BarrierPlaced",

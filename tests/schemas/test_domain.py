@@ -23,6 +23,12 @@ class SeatTaken(Struct, frozen=True):
     number: int
 
 
+class SeatMoved(Struct, frozen=True):
+    house: str
+    row: int
+    number: int
+
+
 class SeatSold(Struct, frozen=True):
     house: str
     row: int
@@ -121,7 +127,6 @@ def test_a_domain_is_loaded_by_the_name_of_its_module() -> None:
     ("module", "said"),
     [
         ("tests.domains.nowhere", "'tests.domains.nowhere' cannot be imported"),
-        ("", "the domain '' cannot be imported"),
         (".ledger", "the domain '.ledger' cannot be imported"),
         ("json", "json has no DOMAIN"),
     ],
@@ -131,6 +136,22 @@ def test_a_module_that_is_no_domain_is_refused_with_what_to_name(module: str, sa
         load_domain(module)
 
     assert "DOMAIN" in caught.value.remedy
+
+
+def test_without_a_module_there_is_a_domain_of_no_kinds() -> None:
+    domain = load_domain("")
+
+    assert (domain.name, domain.kinds, domain.ddl) == ("app", (), "")
+
+
+def test_a_hand_written_kind_goes_before_one_of_its_name() -> None:
+    other = kind(name="other", events={"hall.seat.moved.v1": SeatMoved}, tables=())
+
+    whole = Domain("hall", (kind(),), "").with_kinds([kind(tables=()), other])
+
+    assert whole.kinds == (whole.kind("seat"), other)
+    assert whole.kind("seat").tables
+    assert whole.by_type["hall.seat.moved.v1"] == (other, SeatMoved)
 
 
 def test_a_kind_cannot_be_changed() -> None:
