@@ -57,44 +57,32 @@ class Context(msgspec.Struct, frozen=True):
 
 _decoder = msgspec.json.Decoder(Envelope)
 _encode = msgspec.json.encode
-_second = -1
-_second_text = b""
-
-
-def rfc3339_ns(time_ns: int) -> bytes:
-    """Return a time in nanoseconds since 1970 as RFC 3339 UTC text with nine decimals."""
-    global _second, _second_text
-    seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
-    if seconds != _second:  # one strftime a second, not one an event
-        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
-        _second_text, _second = text, seconds
-    return b"%b.%09dZ" % (_second_text, nanoseconds)
+_SECOND_NS = 1_000_000_000
 
 
 class HeadWriter:
     """Encodes what is known of an event when it is recorded; `seal` closes it.
 
-    One a source and event type, because both are encoded once.
+    One a source and event type: what is the same for all their events is encoded once, and the
+    second once a second.
     """
 
-    __slots__ = ("_middle",)
+    __slots__ = ("_frame", "_now")
 
     def __init__(self, source: str, event_type: str) -> None:
-        self._middle = b'","source":%b,"type":%b,"subject":' % (
-            _encode(source),
-            _encode(event_type),
-        )
+        constant = b'","source":%b,"type":%b,"subject":' % (_encode(source), _encode(event_type))
+        self._frame = b'{"specversion":"1.0","id":"%b' + constant.replace(b"%", b"%%") + b"%b"
+        self._now = (-1, b"")
 
     def head(
         self, subject: str, event_id: str, time_ns: int, context: Context | None = None
     ) -> bytes:
         """Return the head of one event."""
-        text = b'{"specversion":"1.0","id":"%b%b%b,"time":"%b"' % (
-            event_id.encode(),
-            self._middle,
-            _encode(subject),
-            rfc3339_ns(time_ns),
-        )
+        second = time_ns // _SECOND_NS
+        known, template = self._now
+        if second != known:
+            template = self._begin(second)
+        text = template % (event_id.encode(), _encode(subject), time_ns - second * _SECOND_NS)
         if context is None:
             return text
         named = (
@@ -102,6 +90,12 @@ class HeadWriter:
             for name in ("unit", "commandid", "causationid", "traceparent")
         )
         return text + b"".join(b',"%b":%b' % (n.encode(), _encode(v)) for n, v in named if v)
+
+    def _begin(self, second: int) -> bytes:
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        template = self._frame + b',"time":"%b.%%09dZ"' % text.encode()
+        self._now = (second, template)
+        return template
 
 
 def seal(head_bytes: bytes, data: bytes, seq: int, epoch: int, chain: str) -> bytes:

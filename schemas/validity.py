@@ -2,7 +2,8 @@
 
 msgspec's constructors do not validate, its Decimal fields take floats, NaN and infinity, and its
 datetimes may be naive. A check is compiled once per event type; it looks at money and times, and
-the decoder of the same type then looks at everything else by reading the event's own encoding.
+the decoder of the same type then looks at everything else by reading the event's own encoding. What
+passed once makes the next event of the same types quick (`schemas.quick_check`).
 """
 
 import datetime
@@ -15,6 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from schemas.errors import FerryError
+from schemas.quick_check import Test, quick_check
 
 Check = Callable[[Any, str], None]
 
@@ -179,7 +181,14 @@ def _fields(kind: Any, seen: dict[type, Check | None]) -> Check | None:
     return run
 
 
+_COMBINATIONS = 256
+"""Combinations of types, of one event type, that are checked quickly at most."""
+_encode = msgspec.json.encode
 _NO_ENCODING = (msgspec.MsgspecError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+def _never(event: Any) -> bool:
+    return False
 
 
 class Validator:
@@ -188,21 +197,16 @@ class Validator:
     The encoding of an accepted event decodes, by type, to an equal event.
     """
 
-    __slots__ = ("_check", "_decode", "_flat", "_name", "_place", "_seen", "_times")
+    __slots__ = ("_check", "_decode", "_known", "_name", "_place", "_quick", "_type")
 
     def __init__(self, event: type[msgspec.Struct]) -> None:
-        info: Any = inspect.type_info(event)
+        self._type = event
         self._name = event.__name__
         self._place = f"{event.__module__}.{event.__qualname__}"
-        self._check = _check_of(info, {})
+        self._check = _check_of(inspect.type_info(event), {})
         self._decode = msgspec.json.Decoder(event).decode
-        self._times = tuple(
-            field.name for field in info.fields if _may_be(field.type, inspect.DateTimeType)
-        )
-        # Where no field holds other values, the types of the fields' values say nearly everything,
-        # so a combination of types is checked in full only the first time it comes.
-        self._flat = not any(_may_be(field.type, *_NESTED) for field in info.fields)
-        self._seen: set[tuple[type, ...]] = set()
+        self._known: dict[tuple[type, ...], Test] = {}
+        self._quick: Test = _never  # the test that the newest event passed
 
     def encode(self, event: msgspec.Struct) -> bytes:
         """Return the event's data as JSON.
@@ -210,35 +214,36 @@ class Validator:
         Raises: EventInvalid, naming the field, where a value is not what its type says.
         """
         try:
-            data = msgspec.json.encode(event)
-            types = tuple(map(type, msgspec.structs.astuple(event)))
-            decoded = self._decode(data)  # looks at every constraint of the declared types
-            if (
-                types in self._seen
-                and b'Infinity"' not in data
-                and b'NaN"' not in data
-                and self._all_utc(event)
-            ):
-                return data
-            if self._check is not None:
-                self._check(event, self._name)
-            same: bool = decoded == event
-            if same and self._flat:
-                self._seen.add(types)
-        except EventInvalid as error:
-            error.where = self._place
-            raise
+            data = _encode(event)
+            if not self._quick(event):
+                self._check_in_full(event, data)
+            return data
         except _NO_ENCODING as error:
             raise self._refusal(
                 event, f"cannot be recorded: {error}", "give the field a value of its declared type"
             ) from error
-        if not same:
+
+    def _check_in_full(self, event: msgspec.Struct, data: bytes) -> None:
+        types = tuple(map(type, msgspec.structs.astuple(event)))
+        known = self._known.get(types)
+        if known is not None and known(event):
+            self._quick = known
+            return
+        try:
+            decoded = self._decode(data)  # looks at every constraint of the declared types
+            if self._check is not None:
+                self._check(event, self._name)
+        except EventInvalid as error:
+            error.where = self._place
+            raise
+        if decoded != event:
             raise self._refusal(
                 event,
                 "would not read back as it was written",
                 "use the field types exactly as declared: no subclasses of them",
             )
-        return data
+        if known is None and len(self._known) < _COMBINATIONS:
+            self._known[types] = self._quick = quick_check(self._type, types) or _never
 
     def _refusal(self, event: msgspec.Struct, what: str, remedy: str) -> EventInvalid:
         """Return why an event is refused, in the words of the field where the check finds it."""
@@ -251,27 +256,3 @@ class Validator:
         except _NO_ENCODING:
             pass  # a value so wrong that the check cannot look into it
         return EventInvalid(f"{self._name} {what}", where=self._place, remedy=remedy)
-
-    def _all_utc(self, event: msgspec.Struct) -> bool:
-        for name in self._times:
-            value = getattr(event, name)
-            if value is not None and value.tzinfo is not datetime.UTC:
-                return False
-        return True
-
-
-_NESTED = (
-    inspect.StructType, inspect.DictType, inspect.ListType, inspect.SetType, inspect.FrozenSetType,
-    inspect.VarTupleType, inspect.TupleType, inspect.AnyType, inspect.DataclassType,
-    inspect.TypedDictType, inspect.NamedTupleType, inspect.FloatType, inspect.RawType,
-    inspect.CustomType, inspect.ExtType,
-)  # fmt: skip
-
-
-def _may_be(kind: inspect.Type, *wanted: type[inspect.Type]) -> bool:
-    """Say whether a field of this type may hold a value of the wanted types."""
-    if isinstance(kind, inspect.Metadata):
-        return _may_be(kind.type, *wanted)
-    if isinstance(kind, inspect.UnionType):
-        return any(_may_be(one, *wanted) for one in kind.types)
-    return isinstance(kind, wanted)

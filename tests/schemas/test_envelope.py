@@ -42,7 +42,7 @@ CLOUDEVENTS_1_0 = Draft202012Validator(
         "additionalProperties": {"oneOf": [{"type": "boolean"}, INTEGER, {"type": "string"}]},
     }
 )
-AWKWARD = 'app "é"\\ \t 日本 \U0001f600/<&>'
+AWKWARD = 'app "é"\\ \t 日本 \U0001f600/<&> %b %% %(a)s'
 CONTEXT = Context("unit-1", "command-1", "cause-1", "00-0af7651916cd43dd-b7ad6b7169203331-01")
 CHAIN = "ab" * 32
 
@@ -150,11 +150,23 @@ def test_what_was_sealed_is_decoded(
 def test_times_keep_their_nanoseconds(time_ns: int) -> None:
     seconds, nanoseconds = divmod(time_ns, 10**9)
 
-    text = envelope.rfc3339_ns(time_ns).decode()
+    text = json.loads(sealed(time_ns=time_ns))["time"]
 
     moment, _, fraction = text.removesuffix("Z").partition(".")
     assert datetime.fromisoformat(moment + "+00:00") == datetime.fromtimestamp(seconds, UTC)
     assert fraction == f"{nanoseconds:09d}"
+
+
+def test_a_writer_keeps_no_time_of_an_event_before() -> None:
+    writer = HeadWriter("app-1", "ledger.account.opened.v1")
+    texts = ["2023-11-14T22:13:20.000000005Z", "2023-11-14T22:13:19.999999999Z",
+             "2024-02-29T00:00:00.000000000Z", "2023-11-14T22:13:20.100000000Z"]  # fmt: skip
+    times = [1_700_000_000_000_000_005, 1_699_999_999_999_999_999,
+             1_709_164_800_000_000_000, 1_700_000_000_100_000_000]  # fmt: skip
+
+    heads = [writer.head("account/a", "id-1", time_ns) for time_ns in times]
+
+    assert [json.loads(head + b"}")["time"] for head in heads] == texts
 
 
 def test_sealing_adds_no_more_bytes_than_were_allowed_for() -> None:

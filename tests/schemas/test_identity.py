@@ -48,6 +48,15 @@ def test_ids_rise_beyond_the_room_of_one_millisecond() -> None:
     assert ids[-1].int >> 80 == 5 + 10_000 // 4096
 
 
+def test_the_lower_half_is_drawn_anew_each_millisecond() -> None:
+    times = itertools.count()
+    next_id = id_generator(lambda: next(times) * MS)
+
+    halves = {uuid.UUID(next_id()).int & (2**62 - 1) for _ in range(100)}
+
+    assert len(halves) == 100
+
+
 def test_two_generators_with_one_clock_do_not_meet() -> None:
     one, other = id_generator(lambda: MS), id_generator(lambda: MS)
 
