@@ -6,20 +6,22 @@ from the first event that the topic does not hold.
 """
 
 import asyncio
-import fcntl
-import os
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import Any
+from itertools import takewhile
+from typing import NamedTuple
 
 from aiokafka.errors import KafkaError
 
-from eventlog.outbox.contract import OutboxRow
-from eventlog.outbox.sqlite_reader import SqliteOutboxReader
+from eventlog.outbox.columns import Columns
+from eventlog.outbox.contract import OutboxReader
+from eventlog.outbox.opening import lock_relay, open_reader
 from eventlog.outbox.tail import Tail
-from eventlog.publisher import Publisher
+from eventlog.producer import BatchRefused
+from eventlog.publisher import Lanes, Publisher
+from eventlog.record_batches import RecordBatch
+from eventlog.refusal import refusal
 from eventlog.topic import BrokerUnreachable, TopicHead, heads_of
 from schemas import envelope
 from schemas.errors import FerryError
@@ -27,8 +29,10 @@ from schemas.lane import CONTROL_PARTITION
 from schemas.settings import Settings
 
 CHUNK_ROWS = 5_000
-"""Rows read at once; two chunks may be in flight, which bounds the relay's memory."""
-_IN_FLIGHT = 2
+"""Rows read at once; a few chunks may be in flight, which bounds the relay's memory."""
+_IN_FLIGHT = 3
+_FEW_ROWS = 500
+"""So few are packed at once; more in a thread, so that acknowledgements are heard meanwhile."""
 _BACKOFF_S = (0.1, 5.0)
 _POLL_S = (0.002, 0.02)
 
@@ -37,15 +41,24 @@ class OutboxBehindTopic(FerryError):
     """The topic holds events of this source that the outbox does not: an old copy of it."""
 
 
+class OutboxPruned(FerryError):
+    """The topic lost events that were pruned from the outbox since."""
+
+
 class OutboxForked(FerryError):
     """The topic holds another event under a number that this outbox gave."""
 
 
-class RelayInUse(FerryError):
-    """Another relay serves this outbox."""
+class _Chunk(NamedTuple):
+    """Rows as they are sent: the newest one, whether they are control records, how many."""
+
+    newest: int
+    control: bool
+    size: int
+    lanes: Lanes
 
 
-def require_continuation(reader: SqliteOutboxReader, topic_heads: Mapping[int, TopicHead]) -> None:
+def require_continuation(reader: OutboxReader, topic_heads: Mapping[int, TopicHead]) -> None:
     """Check that an outbox continues what the topic holds of its source.
 
     Raises: OutboxBehindTopic or OutboxForked, naming the lane.
@@ -67,12 +80,28 @@ def require_continuation(reader: SqliteOutboxReader, topic_heads: Mapping[int, T
                 remedy=remedy,
             )
         row = reader.at(partition, found.seq)
-        if row is not None and envelope.digest(row.event) != found.digest:
+        digest = envelope.digest(row.event) if row is not None else found.digest
+        if digest != found.digest or (found.seq == own and heads[partition].digest != digest):
             raise OutboxForked(
                 f"event {found.seq} in the topic is not the one in the outbox: two outboxes wrote "
                 "as this source",
                 where=where,
                 remedy=remedy,
+            )
+
+
+def require_unsent_kept(reader: OutboxReader, topic_heads: Mapping[int, TopicHead]) -> None:
+    """Check that the outbox still has what the topic lacks; raises OutboxPruned."""
+    for partition, head in reader.heads().items():
+        sent = topic_heads[partition].seq if partition in topic_heads else 0
+        if sent < head.seq and reader.at(partition, sent + 1) is None:
+            raise OutboxPruned(
+                f"the topic has lost events that it had acknowledged: it ends at seq {sent}, and "
+                "the outbox no longer holds what comes next, because it was pruned",
+                where=f"outbox {reader.path}, source {reader.identity.source!r}, "
+                f"partition {partition}, seq {sent + 1}",
+                remedy="restore the topic, or begin a new one from the tables: `memferry audit` "
+                "says whether they have everything",
             )
 
 
@@ -92,35 +121,42 @@ class Relay:
         tail: Tail | None = None,
     ) -> None:
         self._settings = settings
-        self._reader = SqliteOutboxReader(settings.outbox_path)
+        self._reader = open_reader(settings)
         self._on_mark = on_mark
         self._wait_for_row = wait_for_row or self._watch_file
         self._on_trouble = on_trouble
         self._tail = tail
         self._stopping = False
+        self._batch_bytes: int | None = None
         self.sent_row = 0
 
     async def run(self) -> None:
         """Relay until `stop`; brokers may come and go.
 
-        Raises: OutboxBehindTopic, OutboxForked, RelayInUse: somebody must decide.
+        Raises: OutboxBehindTopic, OutboxForked, RelayInUse, TopicRefusesEvent: somebody must
+                decide.
         """
-        lock = _lock(self._settings.outbox_path)
+        give_back = lock_relay(self._settings, self._reader)
         pause = _BACKOFF_S[0]
         try:
             while not self._stopping:
+                before = self.sent_row
                 try:
                     await self._serve_one_producer()
-                    pause = _BACKOFF_S[0]
                 except (KafkaError, TimeoutError, OSError, BrokerUnreachable) as error:
                     if self._on_trouble is not None:
                         self._on_trouble(error)
+                    if isinstance(error, BatchRefused) and error.too_large:
+                        self._go_on_smaller(error.batch)
+                        continue
+                    if self.sent_row > before:
+                        pause = _BACKOFF_S[0]
                     # Jitter, so that many sources do not come back at once.
                     await asyncio.sleep(pause * (0.5 + random.random()))  # noqa: S311
                     pause = min(pause * 2, _BACKOFF_S[1])
         finally:
             self._reader.close()
-            os.close(lock)
+            give_back()
 
     def stop(self) -> None:
         """End after what is in flight; safe to call again."""
@@ -130,9 +166,16 @@ class Relay:
         identity = self._reader.identity
         topic_heads = await heads_of(self._settings, identity.source, identity.generation)
         require_continuation(self._reader, topic_heads)
+        require_unsent_kept(self._reader, topic_heads)
         self._mark(self._first_unsent(topic_heads) - 1)
-        async with Publisher(self._settings, identity.generation) as publisher:
+        async with Publisher(self._settings, identity.generation, self._batch_bytes) as publisher:
             await self._pump(publisher)
+
+    def _go_on_smaller(self, refused: RecordBatch) -> None:
+        """Send smaller batches from now on; raises TopicRefusesEvent for an event by itself."""
+        if refused.count == 1:
+            raise refusal(self._settings, self._reader, refused)
+        self._batch_bytes = refused.records_bytes // 2
 
     def _first_unsent(self, topic_heads: Mapping[int, TopicHead]) -> int:
         first = self._reader.last_row() + 1
@@ -144,36 +187,51 @@ class Relay:
         return first
 
     async def _pump(self, publisher: Publisher) -> None:
-        in_flight: deque[tuple[int, list[asyncio.Future[Any]]]] = deque()
+        in_flight: deque[tuple[int, list[asyncio.Task[None]]]] = deque()
         handed_over = self.sent_row
-        while True:
-            rows = [] if self._stopping else self._rows_after(handed_over)
-            if rows:
-                rows = _until_control(rows)
-                if any(row.partition == CONTROL_PARTITION for row in rows):
+        linger_s = self._settings.relay.linger_ms / 1000
+        full = True
+        while not publisher.spent:
+            if linger_s and not full and not self._stopping:
+                await self._settle_all(in_flight)
+                await asyncio.sleep(linger_s)
+            chunk = None if self._stopping else await self._next_chunk(publisher, handed_over)
+            if chunk:
+                if chunk.control:
                     # A source is known before its events: nothing may overtake a control record.
-                    while in_flight:
-                        await self._settle(in_flight)
-                in_flight.append((rows[-1].row, await publisher.send(rows)))
-                handed_over = rows[-1].row
-                alone = rows[-1].partition == CONTROL_PARTITION
-                while len(in_flight) >= (1 if alone else _IN_FLIGHT):
+                    await self._settle_all(in_flight)
+                in_flight.append((chunk.newest, await publisher.hand_over(chunk.lanes)))
+                handed_over, full = chunk.newest, chunk.size >= CHUNK_ROWS
+                while len(in_flight) >= (1 if chunk.control else _IN_FLIGHT):
                     await self._settle(in_flight)
             elif in_flight:
                 await self._settle(in_flight)
             elif self._stopping:
                 return
             else:
+                full = False
                 await self._wait_for_row(handed_over)
+        await self._settle_all(in_flight)
 
-    def _rows_after(self, row: int) -> list[OutboxRow]:
-        rows = self._tail.after(row, CHUNK_ROWS) if self._tail is not None else None
-        return self._reader.rows(row, CHUNK_ROWS) if rows is None else rows
+    async def _next_chunk(self, publisher: Publisher, after: int) -> _Chunk | None:
+        newest = self._tail.after(after, CHUNK_ROWS) if self._tail is not None else None
+        if newest is not None and len(newest.rows) <= _FEW_ROWS:
+            return _packed(publisher, newest)
 
-    async def _settle(self, in_flight: deque[tuple[int, list["asyncio.Future[Any]"]]]) -> None:
-        row, futures = in_flight[0]
+        def work() -> _Chunk | None:
+            found = self._reader.columns(after, CHUNK_ROWS) if newest is None else newest
+            return _packed(publisher, found)
+
+        return await asyncio.to_thread(work)
+
+    async def _settle_all(self, in_flight: "deque[tuple[int, list[asyncio.Task[None]]]]") -> None:
+        while in_flight:
+            await self._settle(in_flight)
+
+    async def _settle(self, in_flight: "deque[tuple[int, list[asyncio.Task[None]]]]") -> None:
+        row, tasks = in_flight[0]
         async with asyncio.timeout(self._settings.kafka.timeout_ms / 1000):
-            await asyncio.gather(*futures)
+            await asyncio.gather(*tasks)
         in_flight.popleft()
         self._mark(row)
 
@@ -192,24 +250,19 @@ class Relay:
             pause = min(pause * 1.5, _POLL_S[1])
 
 
-def _until_control(rows: list[OutboxRow]) -> list[OutboxRow]:
+def _packed(publisher: Publisher, columns: Columns) -> _Chunk | None:
+    if not columns.rows:
+        return None
+    columns = _until_control(columns)
+    control = columns.partitions[0] == CONTROL_PARTITION
+    return _Chunk(columns.rows[-1], control, len(columns.rows), publisher.prepare(columns))
+
+
+def _until_control(columns: Columns) -> Columns:
     """Cut a chunk so that control records and events are never in one."""
-    first = rows[0].partition == CONTROL_PARTITION
-    for place, row in enumerate(rows):
-        if (row.partition == CONTROL_PARTITION) != first:
-            return rows[:place]
-    return rows
-
-
-def _lock(outbox: Path) -> int:
-    handle = os.open(f"{outbox}.relay", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise RelayInUse(
-            "another relay serves this outbox",
-            where=str(outbox),
-            remedy='stop it, or set `relay.mode = "process"` where the app should not relay itself',
-        ) from error
-    return handle
+    if columns.partitions[0] == CONTROL_PARTITION:
+        same = takewhile(lambda partition: partition == CONTROL_PARTITION, columns.partitions)
+        return columns.first(len(list(same)))
+    if CONTROL_PARTITION in columns.partitions:
+        return columns.first(columns.partitions.index(CONTROL_PARTITION))
+    return columns

@@ -6,7 +6,7 @@ import signal
 import threading
 
 from eventlog.marks import MarkFile
-from eventlog.outbox.sqlite_reader import require_outbox
+from eventlog.outbox.opening import RelayInUse, open_reader
 from eventlog.outbox.tail import Tail
 from eventlog.receipts import Watermark
 from eventlog.recorder import Recorder
@@ -20,7 +20,7 @@ log = logging.getLogger("memferry.relay")
 
 
 class RelayStopped(FerryError):
-    """The relay ended by an error that it does not know; nothing durable is lost."""
+    """The relay ended, for a reason that it tells; nothing durable is lost."""
 
 
 class RelayThread:
@@ -72,8 +72,18 @@ def follow_mark_file(ferry: Recorder, settings: Settings) -> None:
     ended = threading.Event()
 
     def follow() -> None:
+        told = None
         while not ended.wait(_MARK_POLL_S):
             watermark.advance(marks.read())
+            explained = marks.explanation()
+            if explained == told:
+                continue
+            told = explained
+            if told is None:
+                watermark.mend()
+            else:
+                what, where, remedy = told
+                watermark.fail(RelayStopped(what, where=where, remedy=remedy))
         marks.close()
 
     thread = threading.Thread(target=follow, name="memferry-mark", daemon=True)
@@ -90,14 +100,19 @@ def follow_mark_file(ferry: Recorder, settings: Settings) -> None:
 async def run_relay(settings: Settings) -> None:
     """Relay an outbox until SIGTERM or SIGINT; the process form of the relay."""
     require_source(settings)
-    require_outbox(settings.outbox_path)
+    open_reader(settings).close()  # what is wrong with it is said before anything is made
     marks = MarkFile(settings.outbox_path)
     relay = Relay(settings, marks.write, on_trouble=report_trouble)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, relay.stop)
+    marks.begin()
     try:
         await relay.run()
+    except FerryError as error:
+        if not isinstance(error, RelayInUse):  # the one that serves it speaks for itself
+            marks.explain(error)
+        raise
     finally:
         marks.close()
 

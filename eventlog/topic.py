@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from schemas import envelope
 from schemas.control import DECISIONS_SOURCE
 from schemas.errors import FerryError, SettingsInvalid
+from schemas.kafka_client import client_options, reach_remedy
 from schemas.lane import CONTROL_PARTITION
 from schemas.position import control_topic, kafka_topic
 from schemas.settings import Settings
@@ -22,6 +23,10 @@ _ASK_AGAIN_S = 0.02
 _EXISTS = 36  # Kafka: TOPIC_ALREADY_EXISTS
 _BATCH_OVERHEAD_BYTES = 512
 """What Kafka's batch and record headers add around one event at most, key and header included."""
+_FLUSH = "flush.messages"
+_IN_SYNC = "min.insync.replicas"
+_SAFE_COPIES = 3
+"""With so many copies two must be in sync: then one broker may fail without loss or standstill."""
 _LOOK_BACK = 2_000
 """Records read back at first to find a source's last event; doubled until one is found."""
 
@@ -69,6 +74,8 @@ async def ensure_topics(settings: Settings, generation: int) -> int:
         "retention.bytes": "-1",
         "max.message.bytes": str(kafka.max_event_bytes + _BATCH_OVERHEAD_BYTES),
     }
+    if kafka.replication >= _SAFE_COPIES:
+        keep[_IN_SYNC] = "2"
     async with _admin(settings) as admin:
         made = await admin.create_topics(
             [
@@ -86,7 +93,11 @@ async def ensure_topics(settings: Settings, generation: int) -> int:
                     where=f"topic {name} at {kafka.bootstrap}",
                     remedy="make it by hand with infinite retention, or let this user create it",
                 )
-            _verify(name, await _configs(admin, name), kafka.max_event_bytes)
+            copies = min(len(found["replicas"]) for found in described[name]["partitions"])
+            configs = await _configs(admin, name)
+            _verify(name, configs, kafka.max_event_bytes, copies)
+            if settings.outbox.prune == "applied" and not settings.outbox.trust_kafka:
+                _verify_may_prune(name, configs, copies)
     if len(described[control]["partitions"]) != 1:
         raise TopicUnsafe(
             "the control topic must have one partition: decisions have one order",
@@ -107,7 +118,7 @@ async def _describe(
         await asyncio.sleep(_ASK_AGAIN_S)
 
 
-def _verify(name: str, configs: dict[str, str], max_event_bytes: int) -> None:
+def _verify(name: str, configs: dict[str, str], max_event_bytes: int, copies: int) -> None:
     wanted = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
     for setting, value in wanted.items():
         if configs.get(setting) != value:
@@ -117,15 +128,38 @@ def _verify(name: str, configs: dict[str, str], max_event_bytes: int) -> None:
                 where=f"topic {name}",
                 remedy=_alter(name, setting, value),
             )
+    if copies >= _SAFE_COPIES and int(configs.get(_IN_SYNC, "1")) < 2:
+        raise TopicUnsafe(
+            f"{_IN_SYNC} is {configs.get(_IN_SYNC)}: with {copies} copies, one broker's "
+            "acknowledgement would do, and its loss would lose the event",
+            where=f"topic {name}",
+            remedy=_alter(name, _IN_SYNC, 2),
+        )
     room = int(configs.get("max.message.bytes", "0"))
     if room < max_event_bytes + _BATCH_OVERHEAD_BYTES:
         raise TopicUnsafe(
             f"max.message.bytes is {room}: an event of `kafka.max_event_bytes` "
             f"({max_event_bytes}) would be refused after it was acknowledged",
             where=f"topic {name}",
-            remedy=_alter(name, "max.message.bytes", max_event_bytes + _BATCH_OVERHEAD_BYTES)
+            remedy=alter_remedy(name, max_event_bytes)
             + f"; or lower `kafka.max_event_bytes` to {room - _BATCH_OVERHEAD_BYTES}",
         )
+
+
+def _verify_may_prune(name: str, configs: dict[str, str], copies: int) -> None:
+    if copies < _SAFE_COPIES and configs.get(_FLUSH) != "1":
+        raise TopicUnsafe(
+            f"`outbox.prune` is on, and the topic has {copies} copies that Kafka acknowledges "
+            "before they are on disk: a machine that crashes could take pruned events with it",
+            where=f"topic {name}",
+            remedy=f"{_alter(name, _FLUSH, 1)}; or use three copies (`kafka.replication`), or say "
+            "`outbox.trust_kafka = true`",
+        )
+
+
+def alter_remedy(name: str, max_event_bytes: int) -> str:
+    """Return what makes a topic take events of this size again."""
+    return _alter(name, "max.message.bytes", max_event_bytes + _BATCH_OVERHEAD_BYTES)
 
 
 def _alter(name: str, setting: str, value: object) -> str:
@@ -136,16 +170,19 @@ def _alter(name: str, setting: str, value: object) -> str:
 
 
 async def _configs(admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
-    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-    return {entry[0]: entry[1] for answer in answers for entry in answer.resources[0][4]}
+    """Return a topic's settings; it is there, but the broker asked may not know it yet."""
+    while True:
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        code, _, _, _, entries = answer.resources[0]
+        if code != _UNKNOWN:
+            return {entry[0]: entry[1] for entry in entries}
+        await asyncio.sleep(_ASK_AGAIN_S)
 
 
 @asynccontextmanager
 async def _admin(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     timeout_ms = settings.kafka.timeout_ms
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=settings.kafka.bootstrap, request_timeout_ms=timeout_ms
-    )
+    admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=timeout_ms)
     try:
         # A deadline on the whole: a silent port would otherwise hold the app's start for ever.
         async with asyncio.timeout(timeout_ms / 1000):
@@ -165,7 +202,7 @@ async def heads_of(settings: Settings, source: str, generation: int) -> dict[int
     """
     timeout_ms = settings.kafka.timeout_ms
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka.bootstrap,
+        **client_options(settings),
         auto_offset_reset="none",
         enable_auto_commit=False,
         request_timeout_ms=timeout_ms,
@@ -228,7 +265,7 @@ def unreachable(settings: Settings, error: BaseException) -> BrokerUnreachable:
     return BrokerUnreachable(
         f"Kafka did not answer within {settings.kafka.timeout_ms} ms: {cause}",
         where=settings.kafka.bootstrap or "`kafka.bootstrap` is empty",
-        remedy="start it (`memferry stack up` for the embedded one) or correct `kafka.bootstrap`",
+        remedy=reach_remedy(settings.kafka),
     )
 
 

@@ -28,6 +28,7 @@ from schemas.control import (
     decode_control,
 )
 from schemas.identity import new_id
+from schemas.kafka_client import client_options
 from schemas.lane import CONTROL_PARTITION, LaneId, genesis
 from schemas.position import FIRST_GENERATION, control_topic
 from schemas.settings import Settings
@@ -112,9 +113,7 @@ async def publish_decisions(conn: psycopg.Connection[Any], settings: Settings) -
     if not waiting:
         return 0
     timeout_s = settings.kafka.timeout_ms / 1000
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka.bootstrap, enable_idempotence=True, acks="all"
-    )
+    producer = AIOKafkaProducer(**client_options(settings), enable_idempotence=True, acks="all")
     try:
         async with asyncio.timeout(timeout_s):
             await producer.start()

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
 from schemas.errors import FerryError
+from schemas.kafka_client import client_options, reach_remedy
 from schemas.settings import Settings
 
 
@@ -36,7 +37,7 @@ class Log:
         self.topic = topic
         self._timeout_s = settings.kafka.timeout_ms / 1000
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka.bootstrap,
+            **client_options(settings),
             auto_offset_reset="none",
             enable_auto_commit=False,
             max_partition_fetch_bytes=settings.projector.fetch_bytes,
@@ -137,6 +138,5 @@ class Log:
         return BrokerUnreachable(
             f"Kafka did not answer within {self._settings.kafka.timeout_ms} ms: {cause}",
             where=self._settings.kafka.bootstrap or "`kafka.bootstrap` is empty",
-            remedy="start it (`memferry stack up` for the embedded one) or correct "
-            "`kafka.bootstrap`",
+            remedy=reach_remedy(self._settings.kafka),
         )

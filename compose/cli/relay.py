@@ -4,6 +4,7 @@ import asyncio
 
 from compose.cli.context import Common
 from compose.cli.output import err
+from eventlog.outbox.opening import place_of
 from eventlog.relay_service import run_relay
 
 
@@ -14,6 +15,6 @@ def relay(*, common: Common = Common()) -> int:  # noqa: B008  (cyclopts reads t
     next one goes on where the topic ends.
     """
     settings = common.settings()
-    err.print(f"relaying {settings.outbox_path} to {settings.kafka.bootstrap}; stop with Ctrl-C")
+    err.print(f"relaying {place_of(settings)} to {settings.kafka.bootstrap}; stop with Ctrl-C")
     asyncio.run(run_relay(settings))
     return 0

@@ -2,26 +2,29 @@
 
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from compose.cli.output import err, grid, out, print_json
 from compose.stack import Stack
 
 app = App(name="stack", help="Start, stop and show the embedded Kafka and PostgreSQL.")
+Brokers = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=5))]
 Json = Annotated[bool, Parameter(negative=())]
 
 
 @app.command
-def up(*, json: Json = False) -> int:
+def up(*, brokers: Brokers = None, json: Json = False) -> int:
     """Start what does not run; reuse what does. Prints the settings to use it with.
 
     Parameters
     ----------
+    brokers
+        Of Kafka, decided when the stack is made; 3 for `kafka.replication = 3`. One by default.
     json
         Print one JSON document; it holds the database password.
     """
     with err.status("starting Kafka and PostgreSQL"):
-        endpoints = Stack().up()
+        endpoints = Stack().up(brokers)
     if json:
         print_json({"kafka": endpoints.kafka, "postgres": endpoints.postgres})
     else:

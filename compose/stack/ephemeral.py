@@ -12,7 +12,7 @@ from compose.stack.stack import Stack
 
 
 @contextmanager
-def ephemeral_stack(directory: Path | None = None) -> Iterator[Stack]:
+def ephemeral_stack(directory: Path | None = None, brokers: int = 1) -> Iterator[Stack]:
     """A running stack with fresh data, which is stopped and removed at the end, whatever happens.
 
     Shape: `directory` is a parent for its directory; None: the system's place for such things.
@@ -24,7 +24,7 @@ def ephemeral_stack(directory: Path | None = None) -> Iterator[Stack]:
         try:
             stack = Stack(place)
             try:
-                stack.up()
+                stack.up(brokers)
                 yield stack
             finally:
                 stack.down(wipe=True)

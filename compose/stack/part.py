@@ -4,7 +4,7 @@ import shutil
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -37,12 +37,12 @@ class Part(ABC):
     The caller holds the stack's lock for everything that starts or stops.
     """
 
-    name: ClassVar[str]
+    name: str
     program: ClassVar[str]
     """The name under which the kernel lists its processes."""
-    port_names: ClassVar[Sequence[str]]
+    port_names: Sequence[str]
     """Its listeners; clients are given the first."""
-    stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]]
+    stop_signals: Sequence[tuple[signal.Signals, float]]
     """How to ask it to end, harder each time, with the seconds it then has."""
 
     def __init__(self, directory: Path) -> None:
@@ -74,6 +74,16 @@ class Part(ABC):
     @property
     def _state(self) -> state.PartState:
         return state.load(self._state_file, state.PartState) or state.PartState()
+
+    def ports(self) -> Mapping[str, int]:
+        """Its ports by name, those it was last given."""
+        return self._state.ports
+
+    def take_ports(self) -> None:
+        """Its ports are chosen and known to others before it starts, unless it runs."""
+        if not self.running():
+            ports = self._choose_ports(same_ports=False)
+            state.save(self._state_file, state.PartState(None, ports))
 
     @property
     def port(self) -> int:

@@ -48,10 +48,10 @@ class Passwords(msgspec.Struct, frozen=True):
 class Postgres(Part):
     """One server with the database `memferry`, owned by the role of that name."""
 
-    name: ClassVar[str] = "postgres"
+    name = "postgres"
     program: ClassVar[str] = "postgres"
-    port_names: ClassVar[Sequence[str]] = ("server",)
-    stop_signals: ClassVar[Sequence[tuple[signal.Signals, float]]] = (
+    port_names: Sequence[str] = ("server",)
+    stop_signals: Sequence[tuple[signal.Signals, float]] = (
         (signal.SIGINT, 20.0),  # fast: clients are cut off, then a checkpoint
         (signal.SIGQUIT, 5.0),  # immediate: recovery at the next start
     )

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from compose.stack.cluster import brokers_of, cluster_in, forget, keep
 from compose.stack.exclusive import exclusive
 from compose.stack.home import home, make
-from compose.stack.kafka import Kafka
 from compose.stack.part import Part, PartStatus
 from compose.stack.postgres import Postgres
 
@@ -17,8 +17,8 @@ from compose.stack.postgres import Postgres
 class Endpoints:
     """Where clients find the parts.
 
-    Shape: `kafka` is host:port for bootstrap; `postgres` is a URL with a password, which is
-           therefore left out of what is printed.
+    Shape: `kafka` is host:port of each broker, by commas; `postgres` is a URL with a password,
+           which is therefore left out of what is printed.
     """
 
     kafka: str
@@ -35,16 +35,25 @@ class Stack:
     def __init__(self, directory: Path | None = None) -> None:
         """`directory` holds data, logs and state; None: one of this user's (MEMFERRY_HOME)."""
         self.directory = make((directory or home() / "stack").absolute())
-        self._kafka = Kafka(self.directory)
         self._postgres = Postgres(self.directory)
-        self._parts: Sequence[Part] = (self._kafka, self._postgres)
+        self._brokers = brokers_of(self.directory, cluster_in(self.directory))
 
-    def up(self) -> Endpoints:
-        """Both parts run and answer: what ran is reused, what crashed is started on its data.
+    @property
+    def _parts(self) -> Sequence[Part]:
+        return (*self._brokers, self._postgres)
 
-        Raises: PartDidNotStart with the end of its log; the other part is left running.
+    def up(self, brokers: int | None = None) -> Endpoints:
+        """All parts run and answer: what ran is reused, what crashed is started on its data.
+
+        Shape: `brokers` of Kafka, decided when the stack is made; None: as it was made, else one.
+        Raises: BrokersFixed; PartDidNotStart with the end of its log, the others left running.
         """
         with self._exclusive():
+            cluster = cluster_in(self.directory, brokers)
+            keep(self.directory, cluster)
+            self._brokers = brokers_of(self.directory, cluster)
+            for broker in self._brokers:
+                broker.take_ports()
             _together([part.ensure for part in self._parts])
             return self._endpoints()
 
@@ -55,6 +64,7 @@ class Stack:
             if wipe:
                 for part in self._parts:
                     part.wipe()
+                forget(self.directory)
 
     def status(self) -> list[PartStatus]:
         """How each part is now; waits for nobody."""
@@ -64,19 +74,19 @@ class Stack:
         """Where the parts are, without starting any; None unless both run."""
         return self._endpoints() if all(part.running() for part in self._parts) else None
 
-    def kill_kafka(self) -> None:
-        """Kafka is killed (kill -9), as a fault test wants it."""
+    def kill_kafka(self, broker: int = 1) -> None:
+        """One broker of Kafka is killed (kill -9), as a fault test wants it."""
         with self._exclusive():
-            self._kafka.kill()
+            self._brokers[broker - 1].kill()
 
     def kill_postgres(self) -> None:
         """PostgreSQL is killed (kill -9) with its backends."""
         with self._exclusive():
             self._postgres.kill()
 
-    def restart_kafka(self) -> None:
-        """Kafka was stopped where it ran, and runs again on the same port and data."""
-        self._restart(self._kafka)
+    def restart_kafka(self, broker: int = 1) -> None:
+        """A broker was stopped where it ran, and runs again on the same port and data."""
+        self._restart(self._brokers[broker - 1])
 
     def restart_postgres(self) -> None:
         """PostgreSQL was stopped where it ran, and runs again on the same port and data."""
@@ -88,7 +98,8 @@ class Stack:
             part.start(same_ports=True)
 
     def _endpoints(self) -> Endpoints:
-        return Endpoints(kafka=self._kafka.address, postgres=self._postgres.url)
+        brokers = ",".join(broker.address for broker in self._brokers)
+        return Endpoints(kafka=brokers, postgres=self._postgres.url)
 
     def _exclusive(self) -> AbstractContextManager[None]:
         return exclusive(self.directory / "stack.lock")

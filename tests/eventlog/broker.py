@@ -34,18 +34,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 def make_topic(settings: Settings, name: str, partitions: int, **changes: str) -> None:
     """Make a topic as memferry would, but for `changes` (dots as underscores)."""
-    configs = {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "max.message.bytes": str(settings.kafka.max_event_bytes + 512),
-    } | {setting.replace("_", "."): value for setting, value in changes.items()}
+    configs = topic_configs(settings, changes)
 
     async def work() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
         await admin.start()
         try:
-            made = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
+            copies = settings.kafka.replication
+            wanted = NewTopic(name, partitions, copies, topic_configs=configs)
+            made = await admin.create_topics([wanted])
             assert all(answer[1] == 0 for answer in made.topic_errors), made
         finally:
             await admin.close()
@@ -78,6 +75,32 @@ def describe(settings: Settings, name: str) -> tuple[int, dict[str, str]]:
             await admin.close()
 
     return run(work())
+
+
+def topic_configs(settings: Settings, changes: dict[str, str]) -> dict[str, str]:
+    return {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": str(settings.kafka.max_event_bytes + 512),
+    } | {setting.replace("_", "."): value for setting, value in changes.items()}
+
+
+def alter_topic(settings: Settings, name: str, **changes: str) -> None:
+    """Give a topic other settings behind memferry's back."""
+    configs = topic_configs(settings, changes)
+
+    async def work() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
+        await admin.start()
+        try:
+            resource = ConfigResource(ConfigResourceType.TOPIC, name, configs)
+            (answer,) = await admin.alter_configs([resource])
+            assert all(code == 0 for code, *_ in answer.resources), answer
+        finally:
+            await admin.close()
+
+    run(work())
 
 
 def records_of(settings: Settings) -> dict[int, list[ConsumerRecord[bytes, bytes]]]:

@@ -1,17 +1,13 @@
 """The relay: everything arrives, in lane order, whatever was lost or copied on the way."""
 
 import asyncio
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from eventlog.outbox.contract import OutboxInvalid
-from eventlog.outbox.tail import Tail
 from eventlog.receipts import Watermark
-from eventlog.relay import OutboxBehindTopic, OutboxForked, Relay, RelayInUse
+from eventlog.relay import Relay
 from eventlog.topic import BrokerUnreachable
 from schemas import envelope
 from schemas.lane import CONTROL_PARTITION
@@ -27,43 +23,7 @@ from tests.eventlog.broker import (
     records_of,
     with_kafka,
 )
-
-
-def record(app: App, first: int, count: int) -> None:
-    """Record events, and one control event in the middle of them."""
-    app.ferry.record_all([opened(str(n)) for n in range(first, first + count // 2)])
-    app.ferry.place_barrier(f"b-{first}", "audit")
-    app.ferry.snapshot()
-    app.ferry.record_all([opened(str(n)) for n in range(first + count // 2, first + count)])[
-        -1
-    ].durable(DEADLINE_S)
-
-
-def copy_outbox(path: Path, name: str) -> Path:
-    """Copy a closed outbox, as a careless backup would."""
-    target = path.with_name(name)
-    shutil.copy(path, target)
-    return target
-
-
-async def relay_until(settings: Settings, row: int, tail: Tail | None = None) -> list[int]:
-    """Relay until a row is acknowledged; return every mark."""
-    marks: list[int] = []
-    reached = asyncio.Event()
-
-    def on_mark(newest: int) -> None:
-        marks.append(newest)
-        if newest >= row:
-            reached.set()
-
-    relay = Relay(settings, on_mark, tail=tail)
-    running = asyncio.create_task(relay.run())
-    waiting = asyncio.create_task(reached.wait())
-    await asyncio.wait({running, waiting}, timeout=DEADLINE_S, return_when="FIRST_COMPLETED")
-    relay.stop()
-    waiting.cancel()
-    await asyncio.wait_for(running, DEADLINE_S)
-    return marks
+from tests.eventlog.relay_steps import record, relay_until
 
 
 @pytest.fixture
@@ -188,82 +148,6 @@ async def test_what_was_committed_before_the_relay_looked_is_not_waited_for(
     relay.stop()
 
 
-async def test_a_second_relay_on_an_outbox_is_refused(app: App, settings: Settings) -> None:
-    first = Relay(settings, lambda row: None)
-    running = asyncio.create_task(first.run())
-    await asyncio.sleep(0)
-
-    with pytest.raises(RelayInUse, match="another relay serves this outbox") as caught:
-        await asyncio.wait_for(Relay(settings, lambda row: None).run(), DEADLINE_S)
-
-    assert caught.value.where == str(settings.outbox_path)
-    assert caught.value.remedy
-    first.stop()
-    await asyncio.wait_for(running, DEADLINE_S)
-    assert await relay_until(settings, len(rows_of(app.path)))
-
-
-def test_an_old_copy_of_an_outbox_is_refused(app: App, settings: Settings) -> None:
-    old = copy_outbox(app.path, "old.db")
-    again = app_without_relay(settings)
-    again.ferry.record_all([opened(f"x-{n}") for n in range(20)])[-1].durable(DEADLINE_S)
-    again.close()
-    asyncio.run(relay_until(settings, len(rows_of(app.path))))
-    before = records_of(settings)
-    shutil.copy(old, app.path)
-
-    with pytest.raises(OutboxBehindTopic, match="it is an old copy") as caught:
-        asyncio.run(relay_until(settings, 1_000))
-
-    assert str(app.path) in caught.value.where
-    assert "source 'app-1'" in caught.value.where
-    assert "newest outbox file" in caught.value.remedy
-    assert records_of(settings) == before
-
-
-def test_a_forked_outbox_is_refused(app: App, settings: Settings) -> None:
-    fork = copy_outbox(app.path, "fork.db")
-    forked = msgspec.structs.replace(
-        settings, outbox=msgspec.structs.replace(settings.outbox, path=fork.name)
-    )
-    for one, name in ((settings, "mine"), (forked, "theirs")):
-        other = app_without_relay(one)
-        other.ferry.record_all([opened(f"{name}-{n}") for n in range(20)])[-1].durable(DEADLINE_S)
-        other.close()
-    asyncio.run(relay_until(settings, len(rows_of(app.path))))
-    before = records_of(settings)
-
-    with pytest.raises((OutboxForked, OutboxBehindTopic)) as caught:
-        asyncio.run(relay_until(forked, 1_000))
-
-    assert str(fork) in caught.value.where
-    assert caught.value.remedy
-    assert records_of(settings) == before
-
-
-def test_a_forked_outbox_of_the_same_length_is_refused(settings: Settings) -> None:
-    names = ("mine", "theirs")
-    outboxes = {
-        name: msgspec.structs.replace(
-            settings, outbox=msgspec.structs.replace(settings.outbox, path=f"{name}.db")
-        )
-        for name in names
-    }
-    for name, one in outboxes.items():
-        app = app_without_relay(one)
-        app.ferry.record_all([opened(str(n), owner=name) for n in range(20)])[-1].durable(
-            DEADLINE_S
-        )
-        app.close()
-    asyncio.run(relay_until(outboxes["mine"], 20))
-
-    with pytest.raises(OutboxForked, match="two outboxes wrote as this source") as caught:
-        asyncio.run(relay_until(outboxes["theirs"], 20))
-
-    assert "partition" in caught.value.where
-    assert "retire" in caught.value.remedy
-
-
 async def test_brokers_may_be_away_and_trouble_is_told(app: App, settings: Settings) -> None:
     trouble: asyncio.Queue[BaseException] = asyncio.Queue()
     away = with_kafka(settings, bootstrap=closed_port(), timeout_ms=200)
@@ -278,13 +162,6 @@ async def test_brokers_may_be_away_and_trouble_is_told(app: App, settings: Setti
     assert [type(error) for error in told] == [BrokerUnreachable] * 2
 
 
-def test_a_relay_without_an_outbox_is_refused(settings: Settings) -> None:
-    with pytest.raises(OutboxInvalid, match="there is no outbox file") as caught:
-        Relay(settings, lambda row: None)
-
-    assert "start the app once" in caught.value.remedy
-
-
 def test_the_topic_says_whose_events_it_holds(app: App, settings: Settings) -> None:
     asyncio.run(relay_until(settings, len(rows_of(app.path))))
 
@@ -295,3 +172,30 @@ def test_the_topic_says_whose_events_it_holds(app: App, settings: Settings) -> N
     }
 
     assert sources == {"app-1"}
+
+
+async def test_what_is_recorded_within_the_linger_goes_together(settings: Settings) -> None:
+    lingering = msgspec.structs.replace(settings.relay, linger_ms=1_500)
+    settings = msgspec.structs.replace(settings, relay=lingering)
+    app = app_without_relay(settings)
+    marks: asyncio.Queue[int] = asyncio.Queue()
+
+    def record_the_rest() -> None:
+        app.ferry.record_all([opened("b"), opened("c")])
+
+    async def wait_for_row(_: int) -> None:
+        if app.accounts:
+            await asyncio.sleep(0.05)
+            return
+        app.ferry.record(opened("a")).durable(DEADLINE_S)
+        asyncio.get_running_loop().call_later(0.3, record_the_rest)
+
+    relay = Relay(settings, marks.put_nowait, wait_for_row)
+    running = asyncio.create_task(relay.run())
+
+    found = [await asyncio.wait_for(marks.get(), DEADLINE_S) for _ in range(2)]
+
+    assert found == [0, 3], "not one by one"
+    relay.stop()
+    await asyncio.wait_for(running, DEADLINE_S)
+    app.close()

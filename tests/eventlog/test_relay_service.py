@@ -15,8 +15,9 @@ from aiokafka.errors import KafkaConnectionError
 
 import eventlog
 from eventlog.marks import MarkFile
+from eventlog.outbox.opening import RelayInUse
 from eventlog.receipts import ReceiptTimeout
-from eventlog.relay import Relay, RelayInUse
+from eventlog.relay import Relay
 from eventlog.relay_service import report_trouble, run_relay
 from eventlog.shim import Ferry
 from schemas.settings import Postgres, Settings

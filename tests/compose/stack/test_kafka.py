@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from compose.stack.cluster import new_cluster_id
 from compose.stack.errors import PartDidNotStart
-from compose.stack.kafka import Kafka, new_cluster_id
+from compose.stack.kafka import Kafka
 
 
 @pytest.fixture
