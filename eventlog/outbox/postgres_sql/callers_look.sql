@@ -1,0 +1,1 @@
+SELECT writer, current_setting('transaction_isolation') FROM {schema}.identity

@@ -1,0 +1,1 @@
+SELECT content, events FROM {schema}.command WHERE id = %s

@@ -1,0 +1,1 @@
+COPY {schema}.event (number, partition, seq, stream, event) FROM STDIN (FORMAT binary)

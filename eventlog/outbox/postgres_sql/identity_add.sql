@@ -1,0 +1,1 @@
+INSERT INTO {schema}.identity (format, content) VALUES (%s, %s)

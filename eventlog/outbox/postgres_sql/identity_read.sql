@@ -1,0 +1,1 @@
+SELECT format, content, holder FROM {schema}.identity

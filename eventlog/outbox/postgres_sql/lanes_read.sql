@@ -1,0 +1,1 @@
+SELECT partition, seq, digest, epoch FROM {schema}.lane

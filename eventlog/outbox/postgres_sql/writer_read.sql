@@ -1,0 +1,1 @@
+SELECT writer, last_row FROM {schema}.identity
