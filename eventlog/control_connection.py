@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from eventlog.reads.route import ReadRoute
-from eventlog.receipts import Watermark
+from eventlog.receipts import AppliedEnded, AppliedHeld, AppliedStopped, Watermark
 from eventlog.recorder import Recorder
 from eventlog.switching import Switching
 from schemas.settings import Settings
@@ -24,7 +24,7 @@ class ControlConnection:
     """A listener's duty on behalf of one source: `applied` marks, fences, the read route."""
 
     name = "shim"
-    channels = ("memferry_applied", "memferry_fence", "memferry_route")
+    channels = ("memferry_applied", "memferry_projection", "memferry_fence", "memferry_route")
 
     def __init__(self, ferry: Recorder, settings: Settings, route: ReadRoute) -> None:
         self._ferry = ferry
@@ -44,24 +44,55 @@ class ControlConnection:
         """Fences first: writers stand still meanwhile."""
         if "memferry_fence" in channels:
             self._switching.look(conn)
-        if "memferry_applied" in channels:
-            self._read_lanes(conn)
+        if "memferry_applied" in channels or "memferry_projection" in channels:
+            self._read_applied(conn)
             self._switching.watch(conn)
         if "memferry_route" in channels:
             self._follow_route(conn)
 
     def tick(self, conn: "Connection") -> None:
-        """Give up the fences whose leases ended."""
+        """Give up the fences whose leases ended; learn what the outbox need not keep."""
         self._switching.give_up_lapsed(conn)
+        self._ferry.pruning.ask(conn, self._ferry.identity)
 
-    def _read_lanes(self, conn: "Connection") -> None:
+    def _read_applied(self, conn: "Connection") -> None:
+        """Move the marks to the lanes' heads, and end the waits that nothing would end."""
         identity = self._ferry.identity
-        for partition, seq in conn.execute(
-            statement("lanes_of_source"),
-            (self._projection, identity.source, identity.generation),
+        for partition, seq, state, reason, stopped in conn.execute(
+            statement("applied_of_source"),
+            {
+                "projection": self._projection,
+                "source": identity.source,
+                "generation": identity.generation,
+            },
         ):
-            if partition in self._marks:
-                self._marks[partition].advance(seq)
+            mark = self._marks.get(partition)
+            if mark is None:
+                continue
+            mark.set_back(seq)  # a replay empties the tables, and their lanes with them
+            mark.advance(seq)
+            ended = self._ended(partition, state, reason, stopped)
+            if ended is not None:
+                mark.fail(ended)
+            else:
+                mark.mend()
+
+    def _ended(self, partition: int, state: str, reason: str, stopped: str) -> AppliedEnded | None:
+        if state != "live":
+            return AppliedHeld(
+                f"projection {self._projection!r} is {state}" + (f": {reason}" if reason else ""),
+                where=f"projection {self._projection}",
+                remedy="the event is in the log; `memferry resume` lets a held projection go on, "
+                "`memferry status` shows how far a replay is",
+            )
+        if stopped:
+            what, _, rest = stopped.partition("\n")
+            return AppliedStopped(
+                f"partition {partition} stopped: {what}",
+                where=rest.strip().partition("\n")[0].removeprefix("where: "),
+                remedy="the event is in the log; `memferry status` says how to mend its partition",
+            )
+        return None
 
     def _follow_route(self, conn: "Connection") -> None:
         row = conn.execute(statement("route_read"), (self._projection,)).fetchone()

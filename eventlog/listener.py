@@ -6,9 +6,11 @@ It needs the extra memferry[control]. The app records and relays without it.
 import logging
 import threading
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from eventlog.driver import load_driver
+from schemas.control_format import CONTROL_FORMAT, FormatMismatch, require_format
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class Listener:
         self._duty = duty
         self._ended = threading.Event()
         self._served = False
+        self.refused: FormatMismatch | None = None
+        """Set while the control tables are another memferry's, which this one leaves alone."""
         self.began = threading.Event()
         """Set once the duty has begun on a connection."""
         self._thread = threading.Thread(target=self._run, name=f"memferry-{duty.name}", daemon=True)
@@ -75,8 +79,15 @@ class Listener:
             self._served = False
             try:
                 with self._connect() as conn:
-                    said = False
+                    self._require_format(conn)
+                    self.refused, said = None, False
                     self._listen(conn)
+            except FormatMismatch as error:
+                self.refused = error
+                if not said:
+                    log.error("the app goes on without its control connection: %s", error)
+                    said = True
+                self._ended.wait(_RETRY_S)
             except self._psycopg.errors.UndefinedTable:
                 self._ended.wait(_RETRY_S)  # no projector has made the control tables yet
             except self._psycopg.Error as error:
@@ -95,6 +106,11 @@ class Listener:
             application_name=f"memferry {self._duty.name} {self._source}",
         )
         return conn
+
+    def _require_format(self, conn: "Connection") -> None:
+        with suppress(self._psycopg.errors.UndefinedTable):  # the duty says so, if it needs them
+            row = conn.execute("SELECT version FROM memferry.format").fetchone()
+            require_format(row[0] if row else CONTROL_FORMAT)
 
     def _listen(self, conn: "Connection") -> None:
         for channel in self._duty.channels:

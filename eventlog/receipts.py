@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+import msgspec
+
 from schemas.errors import FerryError
 
 
@@ -16,6 +18,18 @@ class OutcomeUnknown(FerryError):
 
 class ReceiptTimeout(FerryError):
     """What a receipt promises has not happened within the time given; it may still happen."""
+
+
+class AppliedEnded(FerryError):
+    """The tables do not go on by themselves: what waits to be applied is told so, and why."""
+
+
+class AppliedHeld(AppliedEnded):
+    """The projection holds at a position, or is being rebuilt: nothing new reaches its tables."""
+
+
+class AppliedStopped(AppliedEnded):
+    """The event's partition stopped before it: somebody must mend what stopped it."""
 
 
 class _Waiter:
@@ -30,15 +44,17 @@ class _Waiter:
 
 
 class Watermark:
-    """A number that only rises, and those who wait for it: one wake-up, no polling.
+    """A number that rises, and those who wait for it: one wake-up, no polling.
 
     Only those are woken whose value is reached. `advance` and `fail` may be called from any thread.
     """
 
-    __slots__ = ("_count", "_error", "_gone", "_lock", "_waiters", "value")
+    __slots__ = ("_count", "_error", "_gone", "_lock", "_waiters", "on_wait", "value")
 
     def __init__(self, value: int = 0) -> None:
         self.value = value
+        self.on_wait: Callable[[int], None] | None = None
+        """Told of every value that somebody begins to wait for."""
         self._lock = threading.Lock()
         self._error: FerryError | None = None
         self._count = 0
@@ -63,6 +79,16 @@ class Watermark:
                 waiter.error = error
                 waiter.tell()
             self._waiters.clear()
+
+    def mend(self) -> None:
+        """Let those who come now wait again: what `fail` told of is over."""
+        with self._lock:
+            self._error = None
+
+    def set_back(self, value: int) -> None:
+        """Fall to a value: what was reached above it no longer holds."""
+        with self._lock:
+            self.value = min(self.value, value)
 
     def wait(self, value: int, timeout: float | None) -> bool:
         """Block until the mark reaches `value`: False where `timeout` seconds were not enough."""
@@ -110,6 +136,8 @@ class Watermark:
             self._count += 1
             waiter = _Waiter(tell)
             heapq.heappush(self._waiters, (value, self._count, waiter))
+        if self.on_wait is not None:
+            self.on_wait(value)
         return waiter
 
     def _leave(self, waiter: _Waiter) -> None:
@@ -175,34 +203,27 @@ class Promises:
         self._applied = marks
 
 
-class Receipt:
+class Receipt(msgspec.Struct, eq=False, gc=False):
     """One recorded event on its way: queued, durable, replicated, applied.
 
     `seq` is 0 until the event is durable. Every wait raises ReceiptTimeout after `timeout` seconds
     (None waits for ever) and OutcomeUnknown where the outbox failed.
     """
 
-    __slots__ = ("_promises", "data", "event_id", "head", "partition", "row", "seq", "stream")
+    # A Struct: it is made in a quarter of a class's time, and holds nothing that could hold it.
+    _promises: Promises
+    event_id: str
+    partition: int
+    stream: str
+    head: bytes
+    data: bytes
+    row: int = 0
+    seq: int = 0
+    epoch: int = 0
+    """What its lane's epoch is raised to, where it is a barrier."""
 
-    epoch = 0  # the class's own: an event raises its lane's epoch only where it is a barrier
-
-    def __init__(  # noqa: PLR0917  (one a mutation: positional is faster)
-        self,
-        promises: Promises,
-        event_id: str,
-        partition: int,
-        stream: str,
-        head: bytes,
-        data: bytes,
-    ) -> None:
-        self._promises = promises
-        self.event_id = event_id
-        self.partition = partition
-        self.stream = stream
-        self.head = head
-        self.data = data
-        self.row = 0
-        self.seq = 0
+    def __repr__(self) -> str:
+        return f"<Receipt of {self.event_id}: {self.stream}, row {self.row}, seq {self.seq}>"
 
     def durable(self, timeout: float | None = None) -> None:
         """Return once the event is on disk, behind an fsync: the app may now answer its client."""
@@ -225,7 +246,10 @@ class Receipt:
             raise self._late("replicated", timeout)
 
     def applied(self, timeout: float | None = None) -> None:
-        """Return once its rows are committed in PostgreSQL; needs the control connection."""
+        """Return once its rows are committed in PostgreSQL; needs the control connection.
+
+        Raises: AppliedHeld or AppliedStopped, at once, where the tables do not go on.
+        """
         started = time.monotonic()
         self.durable(timeout)  # the event has a number in its lane only then
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))

@@ -42,6 +42,7 @@ def claim(conn: psycopg.Connection[Any], projection: Projection, state: State) -
             query("checkpoint_claim"),
             {"projection": projection.name, "holder": holder, "state": state},
         ).fetchall()
+        conn.execute(query("projection_notify"), (projection.name,))  # nothing is stopped any more
         lanes = conn.execute(
             query("lanes_read"), (projection.name, projection.generation)
         ).fetchall()

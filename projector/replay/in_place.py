@@ -14,9 +14,10 @@ from psycopg import sql
 from projector.control_tables import State, connect, establish, set_state
 from projector.log import Log
 from projector.migration.record import lock
+from projector.pump import Progress
 from projector.replay.target import require_within
 from projector.route import require_reads_in_memory
-from projector.runner import Progress, Projector
+from projector.runner import Projector
 from projector.sql import query
 from projector.trail import note
 from schemas.domain import Domain
@@ -85,7 +86,6 @@ async def replay(
                 {"state": "rebuilding"},
                 {"projection": projection.name, "position": format_offsets(target), "state": after},
             )
-            conn.execute(query("projection_notify"), (projection.name,))
     finally:
         conn.close()
     return target

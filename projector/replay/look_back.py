@@ -15,10 +15,10 @@ from psycopg import sql
 from projector.control_tables import connect, read_projection, set_state
 from projector.log import Log
 from projector.migration.record import lock
+from projector.pump import Progress
 from projector.replay.in_place import replay
 from projector.replay.savepoints import checkpoint_position
 from projector.replay.target import savepoint_offsets
-from projector.runner import Progress
 from projector.sql import query
 from projector.standing import standing
 from projector.trail import note
@@ -130,7 +130,6 @@ async def resume(
         with conn.transaction():
             set_state(conn, name, "live", "")
             note(conn, "resumed", {"state": "held"}, {"projection": name, "position": position})
-            conn.execute(query("projection_notify"), (name,))
         async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log:
             first = await standing(conn, log, name)
             deadline = time.monotonic() + timeout_s

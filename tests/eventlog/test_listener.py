@@ -10,7 +10,10 @@ import psycopg
 import pytest
 
 from eventlog.listener import Listener
+from projector.control_tables import establish
+from schemas.control_format import CONTROL_FORMAT
 from schemas.settings import Settings
+from tests.domains.ledger import DOMAIN
 from tests.eventlog.app import DEADLINE_S
 from tests.projector.waiting import until
 
@@ -171,3 +174,25 @@ def test_a_closed_listener_leaves_no_connection(
 
     left = "SELECT FROM pg_stat_activity WHERE application_name = 'memferry test app-1'"
     until(lambda: database.execute(left).fetchone() is None, "the end of its connection")
+
+
+def test_control_tables_of_another_memferry_are_left_alone_until_they_are_moved(
+    settings: Settings,
+    database: psycopg.Connection[Any],
+    listen: Callable[..., Listener],
+    duty: Duty,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    establish(database, settings, DOMAIN, 3)
+    database.execute("UPDATE memferry.format SET version = 99")
+    try:
+        listener = listen()
+        until(lambda: listener.refused is not None, "the listener has seen the other format")
+        assert duty.begun == 0
+    finally:
+        database.execute("UPDATE memferry.format SET version = %s", (CONTROL_FORMAT,))
+
+    until(lambda: duty.begun == 1, "the listener serves")
+
+    assert listener.refused is None
+    assert "have format 99, this memferry writes 1" in caplog.text

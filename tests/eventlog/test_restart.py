@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eventlog.restart import restore
+from eventlog.restart.fold import restore
 from eventlog.stores import store_for
 from tests.domains.ledger import ACCOUNT, Account
 from tests.eventlog.app import (

@@ -1,7 +1,4 @@
-"""Memory comes back after a restart: the outbox's own events, folded by the kinds' `evolve`.
-
-The outbox holds every event of its source, so the fold is whole.
-"""
+"""Events folded into a store by their kind's `evolve`; the log goes over what the store holds."""
 
 from collections.abc import Iterable
 
@@ -11,29 +8,42 @@ from eventlog.outbox.contract import OutboxRow
 from eventlog.stores import Store
 from schemas import envelope
 from schemas.control import CONTROL_PREFIX
+from schemas.errors import FerryError
 
 
-def restore(rows: Iterable[OutboxRow], store: Store) -> set[str]:
+class EventTypeGone(FerryError):
+    """The log holds events of a type that the kind no longer declares."""
+
+
+def restore(rows: Iterable[OutboxRow], store: Store, begun: Iterable[str] = ()) -> set[str]:
     """Bring a store to the state that the log holds of its streams; return those streams.
 
     An entity of a stream in the log is what the log says, whatever the app had; streams that were
-    never recorded are left as the app has them.
+    never recorded are left as the app has them. The rows of `begun` streams go on from the state
+    that the store has; those of others begin with their first event.
     """
     kind = store.kind
     prefix = f"{kind.name}/"
     decoders = {name: msgspec.json.Decoder(event) for name, event in kind.events.items()}
     key_of = kind.key_getter()
-    restored: set[str] = set()
+    restored = set(begun)
     for row in rows:
         if not row.stream.startswith(prefix):
             continue
         found = envelope.decode(row.event)
         if found.type.startswith(CONTROL_PREFIX):
             continue
+        decoder = decoders.get(found.type)
+        if decoder is None:
+            raise EventTypeGone(
+                f"kind {kind.name!r} has no event type {found.type}, and the log holds one",
+                where=f"stream {row.stream}, partition {row.partition}, seq {row.seq}",
+                remedy="keep every type that was ever recorded among the kind's `events`",
+            )
         if row.stream not in restored:
             restored.add(row.stream)
             store.forget(row.stream)
-        event = decoders[found.type].decode(found.data)
+        event = decoder.decode(found.data)
         key = key_of(event)
         store.put(key, kind.evolve(store.get(key), event))
     return restored

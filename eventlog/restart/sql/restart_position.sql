@@ -1,0 +1,1 @@
+SELECT partition, next_offset FROM memferry.checkpoint WHERE projection = %s

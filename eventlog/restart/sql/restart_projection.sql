@@ -1,0 +1,1 @@
+SELECT topic, generation, partitions FROM memferry.projection WHERE name = %s

@@ -1,0 +1,1 @@
+UPDATE memferry.request SET question = %(question)s WHERE id = %(id)s
