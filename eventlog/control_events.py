@@ -10,13 +10,6 @@ from schemas import envelope
 from schemas.control import CONTROL_TYPE_OF, ControlEvent
 
 
-class BarrierReceipt(Receipt):
-    """A receipt whose event raises its lane's epoch."""
-
-    __slots__ = ("epoch",)
-    epoch: int
-
-
 class ControlEvents:
     """Makes receipts, not queued yet, of a source's control events; under the shim's lock."""
 
@@ -32,8 +25,5 @@ class ControlEvents:
         """Return the receipt of an event for a lane, which is raised to `epoch` by it."""
         event_id = self._new_id()
         head = self._heads[type(event)](self._stream, event_id, time.time_ns())
-        receipt = BarrierReceipt(
-            self._promises, event_id, partition, self._stream, head, msgspec.json.encode(event)
-        )
-        receipt.epoch = epoch
-        return receipt
+        data = msgspec.json.encode(event)
+        return Receipt(self._promises, event_id, partition, self._stream, head, data, epoch=epoch)

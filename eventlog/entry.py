@@ -24,6 +24,10 @@ class StoreMissing(FerryError):
     """No container is registered for the event's kind."""
 
 
+class MutationNested(FerryError):
+    """Something was recorded by code that a mutation itself called; memory has not changed."""
+
+
 class FerryClosed(FerryError):
     """The shim takes no more events."""
 
@@ -51,3 +55,29 @@ class Entry:
         error.where = error.where or f"stream {stream}, type {self.type_name}"
         error.remedy = error.remedy or "record what may follow the entity's present state"
         raise error
+
+    def refuse_unregistered(self, source: str) -> NoReturn:
+        """Raise StoreMissing: the app has not said where it keeps these entities."""
+        raise StoreMissing(
+            f"no store is registered for kind {self.kind.name!r}",
+            where=f"source {source}",
+            remedy=f"call ferry.register({self.kind.name!r}, container) before recording",
+        )
+
+
+def refuse_nested() -> NoReturn:
+    """Raise MutationNested: the state that the mutation began with would be written over."""
+    raise MutationNested(
+        "a mutation would be recorded from inside another one",
+        where="the kind's `evolve`, or what it calls",
+        remedy="record it behind the first one; events that belong together go by `record_all`",
+    )
+
+
+def refuse_type(event_type: type, domain: str) -> NoReturn:
+    """Raise EventTypeUnknown, naming the type and the domain that does not know it."""
+    raise EventTypeUnknown(
+        f"{event_type.__name__} is no event of the domain {domain!r}",
+        where=f"type {event_type.__module__}.{event_type.__qualname__}",
+        remedy="declare it in a kind's `events`, under its type name with version",
+    )

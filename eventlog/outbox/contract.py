@@ -13,8 +13,16 @@ class OutboxInvalid(FerryError):
     """The outbox is not what its name says: damaged, of another source, topic or format."""
 
 
+class OutboxUnwritable(FerryError):
+    """The outbox's place cannot be written; nothing was recorded."""
+
+
 class OutboxInUse(FerryError):
     """Another process has this outbox open for writing."""
+
+
+class OutboxAdopted(FerryError):
+    """Another process took this outbox over; nothing more is acknowledged here."""
 
 
 class OutboxIdentity(msgspec.Struct, frozen=True):
@@ -41,6 +49,49 @@ class Pending(Protocol):
         """The epoch that the lane has from here on, where its own is lower; 0 raises nothing."""
 
 
+class Named(Pending, Protocol):
+    """A waiting event with an id of its own: one that a command recorded."""
+
+    event_id: str
+
+
+class Command:
+    """A command that is being recorded: its id, its content's digest, the events it records."""
+
+    __slots__ = ("content", "events", "id")
+
+    def __init__(self, command_id: str, content: bytes) -> None:
+        self.id = command_id
+        self.content = content
+        self.events: Sequence[Named] = ()
+
+
+class KeptEvent(NamedTuple):
+    """One event of a command that is durable: what its receipt says."""
+
+    row: int
+    event_id: str
+    partition: int
+    seq: int
+    stream: str
+
+
+class KeptCommand(NamedTuple):
+    """A command that is durable: its content's digest and its events."""
+
+    content: bytes
+    events: list[KeptEvent]
+
+
+class Safe(NamedTuple):
+    """What an outbox need not keep: events that are in the topic and in all tables."""
+
+    sent_row: int
+    """The newest row that Kafka has acknowledged."""
+    applied: Mapping[int, int]
+    """Partition → the lane's last event that every projection has applied."""
+
+
 class OutboxRow(NamedTuple):
     """One durable event: its row (commit order, from 1), lane place, Kafka key and bytes."""
 
@@ -56,14 +107,45 @@ class Outbox(Protocol):
 
     identity: OutboxIdentity
 
+    @property
+    def place(self) -> str:
+        """Where it is, for an error to name."""
+
     def heads(self) -> Mapping[int, LaneHead]:
         """Return the last event of each lane that has one."""
 
     def last_row(self) -> int:
         """Return the newest durable row, 0 where there is none."""
 
-    def append(self, pending: Sequence[Pending]) -> None:
-        """Number, chain and write events in order, all or none; return after the fsync."""
+    def lane_rows(self, partition: int) -> list[OutboxRow]:
+        """Return every durable event of one lane, in its order: for the short control lane."""
+
+    def append(self, pending: Sequence[Pending], commands: Sequence[Command] = ()) -> None:
+        """Number, chain and write events in order, all or none; return after the fsync.
+
+        `commands` are those whose events are all among these; they are durable with them.
+        """
+
+    def command(self, command_id: str) -> KeptCommand | None:
+        """Return a durable command, None where the id is new or forgotten; from any thread."""
+
+    def holds_commands(self) -> bool:
+        """Say whether `command` may find anything that was written before this opening."""
+
+    def look_after(self) -> None:
+        """Do what is due while nothing is written; raises OutboxAdopted. By the writing thread."""
+
+    def prune(self, safe: Safe, limit: int, kept_s: float) -> int:
+        """Delete up to `limit` rows that are safe elsewhere, the oldest first; return how many.
+
+        Commands older than `kept_s` are forgotten with their events. By the writing thread.
+        """
+
+    def used_bytes(self) -> int:
+        """Return what the outbox takes now, room for reuse not counted; by the writing thread."""
+
+    def free_bytes(self) -> int | None:
+        """Return what is free where the outbox is, None where that is not known."""
 
     def rows(self, after: int, limit: int) -> list[OutboxRow]:
         """Return durable events in commit order, from the row behind `after`.
@@ -73,3 +155,28 @@ class Outbox(Protocol):
 
     def close(self) -> None:
         """Let the next writer in."""
+
+
+class OutboxReader(Protocol):
+    """The reading end: for the relay, restart and status. It sees durable events only."""
+
+    identity: OutboxIdentity
+
+    @property
+    def path(self) -> object:
+        """Where it is, for an error to name."""
+
+    def rows(self, after: int, limit: int) -> list[OutboxRow]:
+        """Return durable events in commit order, as `Outbox.rows` does."""
+
+    def last_row(self) -> int:
+        """Return the newest durable row, 0 where there is none."""
+
+    def at(self, partition: int, seq: int) -> OutboxRow | None:
+        """Return one event by its place in its lane."""
+
+    def heads(self) -> Mapping[int, LaneHead]:
+        """Return the last event of each lane that has one."""
+
+    def close(self) -> None:
+        """Let go of what it reads from."""

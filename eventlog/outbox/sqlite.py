@@ -1,7 +1,5 @@
 """The SQLite outbox: one file a source, one writer, every commit followed by an fsync."""
 
-import fcntl
-import itertools
 import os
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -11,14 +9,29 @@ import apsw
 import msgspec
 
 from eventlog.outbox.contract import (
+    Command,
+    KeptCommand,
+    OutboxAdopted,
     OutboxIdentity,
-    OutboxInUse,
     OutboxInvalid,
     OutboxRow,
     Pending,
+    Safe,
 )
+from eventlog.outbox.integrity import require_whole_end
+from eventlog.outbox.numbering import number
+from eventlog.outbox.sqlite_commands import CommandIndex, write_commands
+from eventlog.outbox.sqlite_file import (
+    lock_for_writing,
+    open_for_writing,
+    shut_out,
+    writable,
+    write_ahead,
+    writer_of,
+)
+from eventlog.outbox.sqlite_insert import insert
+from eventlog.outbox.sqlite_prune import prune
 from eventlog.outbox.sqlite_reader import (
-    BUSY_MS,
     FORMAT,
     LAST_ROW,
     damage_named,
@@ -28,49 +41,67 @@ from eventlog.outbox.sqlite_reader import (
     require_recent_sqlite,
 )
 from eventlog.outbox.tail import Tail
-from schemas import envelope
-from schemas.lane import LaneHead, LaneId, genesis
+from schemas.lane import LaneHead, LaneId
 
-FIRST_EPOCH = 1
-"""The epoch of every lane until a switch's barrier raises it."""
-_INSERTS = [
-    (size, f"INSERT INTO event VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)}")  # noqa: S608
-    for size in (512, 64, 8, 1)
-]
+_PAGES_USED = (
+    "SELECT (SELECT page_count FROM pragma_page_count) "
+    "- (SELECT freelist_count FROM pragma_freelist_count)"
+)
+_MOVE_HEAD = (
+    "ON CONFLICT (partition) DO UPDATE "
+    "SET seq = excluded.seq, digest = excluded.digest, epoch = excluded.epoch"
+)
 
 
 class SqliteOutbox:
     """The writing end of an outbox file; holds the file's lock until `close`.
 
     Raises: OutboxInUse where another process writes it, OutboxInvalid where it is damaged or was
-            made for another source, topic, generation or partition count.
+            made for another source, topic, generation or partition count, OutboxUnwritable.
     """
 
     def __init__(self, path: Path, identity: OutboxIdentity) -> None:
         self.path = path
         self.identity = identity
         self.tail = Tail()
+        self._seen_version = -1
+        self._index = CommandIndex(path)
         require_recent_sqlite()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock_for_writing(path)
+        with writable(path), damage_named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = open_for_writing(path)
+            try:
+                self._writer = writer_of(self._db)
+                self._lock = lock_for_writing(path, self._writer)
+            except BaseException:
+                self._db.close()
+                raise
         try:
-            with damage_named(path):
-                self._db = _open_for_writing(path)
+            with writable(path), damage_named(path):
                 self._establish(identity)
+                # Behind the lock: until then the file could be adopted by somebody else.
+                self._require_own()
+                shut_out(self._db, self._writer)
+                require_whole_end(self._db, path, identity)
                 self._heads = read_heads(self._db)
                 self._last_row: int = self._db.execute(LAST_ROW).get
+                self._page_bytes: int = self._db.execute("PRAGMA page_size").get
+                self._held_commands = bool(
+                    self._db.execute("SELECT EXISTS (SELECT 1 FROM command)").get
+                )
         except BaseException:
+            self._db.close()
             os.close(self._lock)
             raise
 
     def _establish(self, identity: OutboxIdentity) -> None:
         found = read_identity(self._db, self.path)
         if found is None:
-            _write_ahead(self._db, self.path)
+            write_ahead(self._db, self.path)
             with self._db:
                 self._db.execute(files(__package__).joinpath("tables.sql").read_text("utf-8"))
                 self._db.execute(
-                    "INSERT INTO identity VALUES (1, ?, ?)",
+                    "INSERT INTO identity VALUES (1, ?, ?, 1)",
                     (FORMAT, msgspec.json.encode(identity)),
                 )
         elif found != identity:
@@ -80,7 +111,7 @@ class SqliteOutbox:
                 remedy="set `outbox.path` to this source's own file, or put the settings back",
             )
         else:
-            _write_ahead(self._db, self.path)
+            write_ahead(self._db, self.path)
 
     def heads(self) -> Mapping[int, LaneHead]:
         """Return the last event of each lane that has one."""
@@ -90,51 +121,88 @@ class SqliteOutbox:
         """Return the newest durable row, 0 where there is none."""
         return self._last_row
 
-    def append(self, pending: Sequence[Pending]) -> None:
+    def lane_rows(self, partition: int) -> list[OutboxRow]:
+        """Return every durable event of one lane, in its order: for the short control lane."""
+        found = self._db.execute(
+            "SELECT row, partition, seq, stream, event FROM event WHERE partition = ? ORDER BY seq",
+            (partition,),
+        )
+        return [OutboxRow(*row) for row in found]
+
+    def append(self, pending: Sequence[Pending], commands: Sequence[Command] = ()) -> None:
         """Number, chain and write events in order, all or none; return after the fsync.
 
-        Raises: apsw.Error; the outcome of the commit is then unknown and the outbox must be
-                reopened before anything more is acknowledged.
+        Raises: OutboxAdopted; apsw.Error: the outcome of the commit is then unknown and the outbox
+                must be reopened before anything more is acknowledged.
         """
-        rows: list[OutboxRow] = []
-        row = self._last_row
-        places: dict[int, tuple[int, str, int]] = {}
-        seal, digest_of = envelope.seal, envelope.digest
-        for item in pending:
-            partition = item.partition
-            place = places.get(partition)
-            if place is None:
-                head = self._heads.get(partition) or genesis(self._lane(partition))
-                place = (head.seq, head.digest, max(head.epoch, FIRST_EPOCH))
-            seq = place[0] + 1
-            # A barrier raises its lane's epoch, what follows keeps it: it never falls in a lane.
-            epoch = place[2] if place[2] > item.epoch else item.epoch
-            event = seal(item.head, item.data, seq, epoch, place[1])
-            places[partition] = (seq, digest_of(event), epoch)
-            row += 1
-            rows.append(OutboxRow(row, partition, seq, item.stream, event))
-        heads = {p: LaneHead(*place) for p, place in places.items()}
-        with self._db:
-            self._insert(rows)
-            self._db.executemany(
-                "INSERT INTO lane VALUES (?, ?, ?, ?) ON CONFLICT (partition) DO UPDATE "
-                "SET seq = excluded.seq, digest = excluded.digest, epoch = excluded.epoch",
-                [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()],
-            )
-        for item, written in zip(pending, rows, strict=True):
-            item.seq = written.seq
+        columns, heads = number(pending, self._last_row, self._heads, self._lane)
+        try:
+            with self._db:
+                insert(self._db, "event", columns)
+                if commands:
+                    write_commands(self._db, commands, columns.as_rows())
+                lanes = [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()]
+                insert(self._db, "lane", list(zip(*lanes, strict=True)), _MOVE_HEAD)
+        except apsw.ConstraintError:
+            self._require_own()
+            raise
+        for item, seq in zip(pending, columns.seqs, strict=True):
+            item.seq = seq
         self._heads.update(heads)
-        self._last_row = row
-        self.tail.add(rows)
+        self._last_row = columns.rows[-1]
+        self.tail.add(columns)
 
-    def _insert(self, rows: Sequence[OutboxRow]) -> None:
-        """Insert many rows a statement: each statement gives up the interpreter's lock once."""
-        start = 0
-        for size, statement in _INSERTS:
-            while len(rows) - start >= size:
-                chunk = rows[start : start + size]
-                self._db.execute(statement, tuple(itertools.chain.from_iterable(chunk)))
-                start += size
+    def look_after(self) -> None:
+        """Raise OutboxAdopted where another process has taken the file; cheap, for a quiet hour."""
+        version: int = self._db.execute("PRAGMA data_version").get
+        if version != self._seen_version:
+            self._require_own()
+            self._seen_version = version
+
+    def prune(self, safe: Safe, limit: int, kept_s: float) -> int:
+        """Delete up to `limit` rows that are safe elsewhere; return how many.
+
+        Commands older than `kept_s` are forgotten with their events. Nothing goes where the disk
+        has no room even for that: no promise depends on it.
+        """
+        try:
+            with self._db:
+                deleted = prune(self._db, self._heads, safe, limit, kept_s)
+                self._require_own()
+        except (apsw.FullError, apsw.BusyError):
+            return 0
+        return deleted
+
+    def _require_own(self) -> None:
+        if writer_of(self._db) != self._writer:
+            raise OutboxAdopted(
+                "another process has adopted this outbox: this one may write no more",
+                where=str(self.path),
+                remedy="end this process; its clients go to the instance that adopted the outbox",
+            )
+
+    def command(self, command_id: str) -> KeptCommand | None:
+        """Return a durable command, None where the id is new or forgotten; from any thread."""
+        return self._index.find(command_id)
+
+    def holds_commands(self) -> bool:
+        """Say whether `command` may find anything that was written before this opening."""
+        return self._held_commands
+
+    @property
+    def place(self) -> str:
+        """The file's path."""
+        return str(self.path)
+
+    def used_bytes(self) -> int:
+        """Return what the file's rows take; pages that are free for reuse are not counted."""
+        pages: int = self._db.execute(_PAGES_USED).get
+        return pages * self._page_bytes
+
+    def free_bytes(self) -> int:
+        """Return what an ordinary user may still write on the file's disk."""
+        disk = os.statvfs(self.path.parent)
+        return disk.f_bavail * disk.f_frsize
 
     def rows(self, after: int, limit: int) -> list[OutboxRow]:
         """Return durable events in commit order, from the row behind `after`."""
@@ -142,6 +210,7 @@ class SqliteOutbox:
 
     def close(self) -> None:
         """Let the next writer in."""
+        self._index.close()
         self._db.close()
         if self._lock >= 0:  # closed a second time, the number may be another's lock by now
             os.close(self._lock)
@@ -149,45 +218,6 @@ class SqliteOutbox:
 
     def _lane(self, partition: int) -> LaneId:
         return LaneId(self.identity.source, self.identity.generation, partition)
-
-
-def _lock_for_writing(path: Path) -> int:
-    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
-        os.close(handle)
-        raise OutboxInUse(
-            f"process {holder} has the outbox open for writing",
-            where=str(path),
-            remedy="stop that process, or give this instance a source and outbox of its own",
-        ) from error
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, str(os.getpid()).encode(), 0)
-    return handle
-
-
-def _open_for_writing(path: Path) -> apsw.Connection:
-    new = not path.exists()
-    db = apsw.Connection(str(path))
-    if new:
-        path.chmod(0o600)
-    db.set_busy_timeout(BUSY_MS)
-    return db
-
-
-def _write_ahead(db: apsw.Connection, path: Path) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
-    # NORMAL would skip the fsync behind every commit: durable receipts would be a lie.
-    db.execute("PRAGMA synchronous = FULL")
-    modes = (db.execute("PRAGMA journal_mode").get, db.execute("PRAGMA synchronous").get)
-    if modes != ("wal", 2):
-        raise OutboxInvalid(
-            f"SQLite refuses write-ahead logging with full fsync: {modes}",
-            where=str(path),
-            remedy="put the outbox on a local disk",
-        )
 
 
 def _describe(identity: OutboxIdentity) -> str:

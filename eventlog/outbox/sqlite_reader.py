@@ -3,28 +3,35 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import apsw
 import msgspec
 
+from eventlog.outbox.columns import NONE, Columns
 from eventlog.outbox.contract import OutboxIdentity, OutboxInvalid, OutboxRow
-from schemas.lane import LaneHead
+from schemas.lane import CONTROL_PARTITION, LaneHead
 
-FORMAT = 1
+FORMAT = 2
 BUSY_MS = 5_000
 _READ = """
-SELECT group_concat(row), group_concat(partition), group_concat(seq), json_group_array(stream),
-    group_concat(event, char(10))
+SELECT json_group_array(row), json_group_array(partition), json_group_array(seq),
+    json_group_array(stream), CAST(group_concat(event, char(10)) AS BLOB)
 FROM (SELECT * FROM event WHERE row > ? ORDER BY row LIMIT ?)
 """
 _BYTES = (
     "SELECT total(size) FROM "
     "(SELECT length(event) AS size FROM event WHERE row > ? ORDER BY row LIMIT ?)"
 )
+_numbers = msgspec.json.Decoder(list[int]).decode
+_texts = msgspec.json.Decoder(list[str]).decode
 _CHUNK_BYTES = 16 * 1024 * 1024
 """Events read at once are smaller together, or one: memory is bounded, and SQLite's values end at
 a gigabyte."""
-LAST_ROW = "SELECT coalesce(max(row), 0) FROM event"
+_OLDEST = "SELECT row, seq FROM event WHERE partition = ? ORDER BY seq LIMIT 1"
+LAST_ROW = "SELECT coalesce(sum(seq), 0) FROM lane"
+"""Every row is of one lane, and each lane counts its own from 1: so it holds when rows are pruned.
+"""
 _SQLITE_MIN = 3_051_003  # the WAL-reset corruption was fixed in 3.51.3
 
 
@@ -51,11 +58,36 @@ class SqliteOutboxReader:
         with damage_named(self.path):
             return read_rows(self._db, after, limit)
 
+    def columns(self, after: int, limit: int) -> Columns:
+        """Return the same by column."""
+        with damage_named(self.path):
+            return read_columns(self._db, after, limit)
+
     def last_row(self) -> int:
         """Return the newest durable row, 0 where there is none."""
         with damage_named(self.path):
             newest: int = self._db.execute(LAST_ROW).get
         return newest
+
+    def first_kept(self) -> int:
+        """Return the row from which on every event is still in the file; 1: nothing was pruned.
+
+        Before it are events of the control lane only, which are never pruned.
+        """
+        with damage_named(self.path):
+            pruned, first = False, self.last_row() + 1
+            for partition in read_heads(self._db):
+                found = self._db.execute(_OLDEST, (partition,)).get
+                if partition != CONTROL_PARTITION:
+                    pruned = pruned or found is None or found[1] > 1
+                    first = min(first, found[0]) if found is not None else first
+            return first if pruned else 1
+
+    def writer(self) -> int:
+        """Return the file's generation, which each adoption raises."""
+        with damage_named(self.path):
+            number: int = self._db.execute("SELECT writer FROM identity").get
+            return number
 
     def at(self, partition: int, seq: int) -> OutboxRow | None:
         """Return one event by its place in its lane."""
@@ -94,6 +126,11 @@ def require_outbox(path: Path) -> None:
 
 
 def read_rows(db: apsw.Connection, after: int, limit: int) -> list[OutboxRow]:
+    """Return events of an open outbox in commit order; see `read_columns`."""
+    return read_columns(db, after, limit).as_rows()
+
+
+def read_columns(db: apsw.Connection, after: int, limit: int) -> Columns:
     """Return events of an open outbox in commit order, all in one step of SQLite.
 
     At most `limit`; fewer, but one at least, where they are large.
@@ -103,16 +140,14 @@ def read_rows(db: apsw.Connection, after: int, limit: int) -> list[OutboxRow]:
     """
     while limit > 1 and db.execute(_BYTES, (after, limit)).get > _CHUNK_BYTES:
         limit //= 2
-    found = db.execute(_READ, (after, limit)).get
-    if found is None or found[0] is None:
-        return []
-    rows, partitions, seqs = (list(map(int, text.split(","))) for text in found[:3])
-    streams: list[str] = msgspec.json.decode(found[3])
-    events = found[4].encode().split(b"\n")
-    together = list(map(OutboxRow, rows, partitions, seqs, streams, events))
+    rows, partitions, seqs, streams, events = db.execute(_READ, (after, limit)).get
+    if events is None:
+        return NONE
+    found = Columns(
+        _numbers(rows), _numbers(partitions), _numbers(seqs), _texts(streams), events.split(b"\n")
+    )
     # SQLite feeds an aggregate in the order of its subquery, but does not promise to.
-    together.sort()
-    return together
+    return found.ordered()
 
 
 def read_heads(db: apsw.Connection) -> dict[int, LaneHead]:
@@ -127,19 +162,33 @@ def read_heads(db: apsw.Connection) -> dict[int, LaneHead]:
 
 def read_identity(db: apsw.Connection, path: Path) -> OutboxIdentity | None:
     """Return whose outbox this is, None for a new file; raises OutboxInvalid."""
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
-    if not tables:
+    if db.execute("SELECT count(*) FROM sqlite_schema").get == 0:
         return None
+    version = read_format(db, path)
+    if version != FORMAT:
+        refuse_format(path, version)
+    content = db.execute("SELECT content FROM identity").get
+    return msgspec.json.decode(content or b"", type=OutboxIdentity)
+
+
+def read_format(db: apsw.Connection, path: Path) -> int:
+    """Return the format of an outbox file; raises OutboxInvalid where it is none."""
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
     if not {"identity", "lane", "event"} <= tables:
         raise _no_outbox(path)
-    version, content = db.execute("SELECT format, content FROM identity").get or (FORMAT, b"")
-    if version != FORMAT:
-        raise OutboxInvalid(
-            f"the outbox has format {version}, this memferry writes format {FORMAT}",
-            where=str(path),
-            remedy=f"run the memferry that wrote it, or one that knows format {version}",
-        )
-    return msgspec.json.decode(content, type=OutboxIdentity)
+    version: int | None = db.execute("SELECT format FROM identity").get
+    return FORMAT if version is None else version
+
+
+def refuse_format(path: Path, version: int) -> NoReturn:
+    """Raise OutboxInvalid for a file that this memferry neither reads nor writes."""
+    raise OutboxInvalid(
+        f"the outbox has format {version}, this memferry writes format {FORMAT}",
+        where=str(path),
+        remedy="stop its app and run `memferry upgrade`"
+        if version < FORMAT
+        else f"install a memferry that knows format {version}: a file never goes back",
+    )
 
 
 def require_recent_sqlite() -> None:

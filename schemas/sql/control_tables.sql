@@ -113,8 +113,19 @@ CREATE TABLE IF NOT EXISTS memferry.request (
     state text NOT NULL CHECK (state IN ('asked', 'working', 'answered', 'failed')),
     detail text NOT NULL DEFAULT '',
     answer jsonb,
-    asked_at timestamptz NOT NULL DEFAULT now()
+    asked_at timestamptz NOT NULL DEFAULT now(),
+    question jsonb
 );
+-- Tables made before requests had one; looked for first, since ALTER waits for every reader.
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM information_schema.columns WHERE table_schema = 'memferry'
+        AND table_name = 'request' AND column_name = 'question'
+    ) THEN
+        ALTER TABLE memferry.request ADD COLUMN question jsonb;
+    END IF;
+END $$;
 COMMENT ON TABLE memferry.request IS
     'what a running app is asked over its control connection; removed once the answer is read';
 CREATE TABLE IF NOT EXISTS memferry.memory_row (
@@ -124,6 +135,16 @@ CREATE TABLE IF NOT EXISTS memferry.memory_row (
     key text NOT NULL,
     digest bytea NOT NULL
 );
+CREATE TABLE IF NOT EXISTS memferry.memory_line (
+    request uuid NOT NULL REFERENCES memferry.request ON DELETE CASCADE,
+    number bigint NOT NULL,
+    kind text NOT NULL,
+    type text NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (request, number)
+);
+COMMENT ON TABLE memferry.memory_line IS
+    'a running app''s answer to an extraction: its entities as state-carrying events';
 COMMENT ON TABLE memferry.memory_row IS
     'a running app''s answer to an audit: what it held in memory when it placed the barrier';
 

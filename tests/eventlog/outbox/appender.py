@@ -1,16 +1,37 @@
 """A process that appends for ever, and says of each event that it is durable."""
 
+import hashlib
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from eventlog.outbox.contract import Outbox
+from eventlog.outbox.contract import Outbox, OutboxIdentity
+from eventlog.outbox.postgres import PostgresOutbox
+from eventlog.outbox.postgres_place import Place
 from eventlog.outbox.sqlite import SqliteOutbox
 from schemas import envelope
 from tests.eventlog.app import IDENTITY
 
-OUTBOXES = {"sqlite": SqliteOutbox}
+DSN = "MEMFERRY_TEST_OUTBOX_DSN"
+"""The variable that says where PostgreSQL is."""
+
+
+def postgres_place(path: Path) -> Place:
+    """Return the schema that stands for a path."""
+    return Place(os.environ[DSN], f"o{hashlib.sha256(str(path).encode()).hexdigest()[:20]}")
+
+
+def postgres_outbox(path: Path, identity: OutboxIdentity) -> PostgresOutbox:
+    return PostgresOutbox(postgres_place(path), identity)
+
+
+OUTBOXES: dict[str, Callable[[Path, OutboxIdentity], Outbox]] = {
+    "sqlite": SqliteOutbox,
+    "postgres": postgres_outbox,
+}
 GROUP = 5
 _WRITER = envelope.HeadWriter(IDENTITY.source, "ledger.account.opened.v1")
 

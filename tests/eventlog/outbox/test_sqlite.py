@@ -13,40 +13,14 @@ from eventlog.outbox.sqlite import SqliteOutbox
 from eventlog.outbox.sqlite_reader import SqliteOutboxReader
 from tests.eventlog.app import IDENTITY, refuse_commits, require_whole_lanes, rows_of
 from tests.eventlog.outbox.appender import Item
-
-
-class WatchedFile(apsw.VFSFile):
-    """A file of SQLite's whose fsyncs are counted, and fail when told to."""
-
-    def __init__(self, vfs: "WatchedFiles", name: "str | apsw.URIFilename", flags: list[int]):
-        super().__init__("unix", name, flags)
-        self._vfs = vfs
-
-    def xSync(self, flags: int) -> None:
-        self._vfs.syncs += 1
-        if self._vfs.broken:
-            raise apsw.IOError("the disk refuses to sync")
-        super().xSync(flags)
-
-
-class WatchedFiles(apsw.VFS):
-    """SQLite's own way to the disk, watched."""
-
-    def __init__(self) -> None:
-        super().__init__("watched", "unix", makedefault=True)
-        self.syncs = 0
-        self.broken = False
-
-    def xOpen(self, name: "str | apsw.URIFilename | None", flags: list[int]) -> apsw.VFSFile:
-        assert name is not None
-        return WatchedFile(self, name, flags)
+from tests.eventlog.outbox.disk import WatchedDisk
 
 
 @pytest.fixture
-def watched_files() -> Iterator[WatchedFiles]:
-    files = WatchedFiles()
-    yield files
-    files.unregister()
+def disk() -> Iterator[WatchedDisk]:
+    watched = WatchedDisk()
+    yield watched
+    watched.unregister()
 
 
 @pytest.fixture
@@ -65,28 +39,26 @@ def items(count: int) -> list[Item]:
     return [Item(number % 3, f"account/{number}", "x" * 100) for number in range(count)]
 
 
-def test_every_append_returns_behind_an_fsync(path: Path, watched_files: WatchedFiles) -> None:
+def test_every_append_returns_behind_an_fsync(path: Path, disk: WatchedDisk) -> None:
     outbox = SqliteOutbox(path, IDENTITY)
-    before = watched_files.syncs
+    before = disk.syncs
 
     for _ in range(50):
         outbox.append(items(1))
 
-    assert watched_files.syncs - before >= 50
+    assert disk.syncs - before >= 50
     outbox.close()
 
 
-def test_an_append_whose_fsync_failed_is_not_acknowledged(
-    path: Path, watched_files: WatchedFiles
-) -> None:
+def test_an_append_whose_fsync_failed_is_not_acknowledged(path: Path, disk: WatchedDisk) -> None:
     outbox = SqliteOutbox(path, IDENTITY)
     outbox.append(items(3))
-    watched_files.broken = True
+    disk.sync_error = apsw.IOError("the disk refuses to sync")
 
     with pytest.raises(apsw.IOError):
         outbox.append(items(2))
 
-    watched_files.broken = False
+    disk.mend()
     assert outbox.last_row() == 3
     outbox.close()
     again = SqliteOutbox(path, IDENTITY)
@@ -205,9 +177,9 @@ def test_a_database_of_something_else_is_refused_and_left_alone(path: Path) -> N
 def test_a_file_of_a_later_format_is_refused(path: Path) -> None:
     whole(path)
     db = apsw.Connection(str(path))
-    db.execute("UPDATE identity SET format = 2")
+    db.execute("UPDATE identity SET format = 3")
     db.close()
 
     for opening in (lambda: SqliteOutbox(path, IDENTITY), lambda: SqliteOutboxReader(path)):
-        with pytest.raises(OutboxInvalid, match="has format 2, this memferry writes format 1"):
+        with pytest.raises(OutboxInvalid, match="has format 3, this memferry writes format 2"):
             opening()

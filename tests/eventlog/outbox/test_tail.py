@@ -4,16 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventlog.outbox.columns import Columns, columns_of
 from eventlog.outbox.contract import OutboxRow
 from eventlog.outbox.tail import Tail
 
 
-def rows(first: int, count: int, size: int = 1) -> list[OutboxRow]:
-    return [OutboxRow(row, 0, row, "account/a", b"x" * size) for row in range(first, first + count)]
+def rows(first: int, count: int, size: int = 1) -> Columns:
+    numbers = range(first, first + count)
+    return columns_of([OutboxRow(n, 0, n, "account/a", b"x" * size) for n in numbers])
 
 
-def numbers(found: list[OutboxRow] | None) -> list[int] | None:
-    return None if found is None else [row.row for row in found]
+def numbers(found: Columns | None) -> list[int] | None:
+    return None if found is None else list(found.rows)
 
 
 def test_a_tail_that_holds_nothing_says_so() -> None:

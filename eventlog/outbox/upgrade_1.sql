@@ -1,0 +1,8 @@
+ALTER TABLE identity ADD COLUMN writer INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE command (
+    row INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    recorded_s INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    events BLOB NOT NULL
+) STRICT;

@@ -1,0 +1,7 @@
+-- How far one source's lanes are in the tables, and whether anything moves them on.
+SELECT c.partition, coalesce(l.seq, 0), p.state, p.reason, c.stopped
+FROM memferry.projection AS p
+JOIN memferry.checkpoint AS c ON c.projection = p.name
+LEFT JOIN memferry.lane AS l ON l.projection = p.name AND l.partition = c.partition
+    AND l.source = %(source)s AND l.generation = %(generation)s
+WHERE p.name = %(projection)s

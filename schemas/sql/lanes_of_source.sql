@@ -1,2 +1,0 @@
-SELECT partition, seq FROM memferry.lane
-WHERE projection = %s AND source = %s AND generation = %s

@@ -1,0 +1,1 @@
+COPY memferry.memory_line (request, number, kind, type, data) FROM STDIN

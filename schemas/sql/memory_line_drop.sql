@@ -1,0 +1,1 @@
+DELETE FROM memferry.memory_line WHERE request = %s

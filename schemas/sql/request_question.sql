@@ -1,0 +1,1 @@
+SELECT question FROM memferry.request WHERE id = %s
