@@ -149,6 +149,12 @@ class WindowStore:
             if any(not self._key(a) < self._key(b) for a, b in pairwise(ring))
         }
 
+    def window(self) -> int | None:
+        """Return how many entities a new ring keeps; None where that has no bound."""
+        make = getattr(self._content, "default_factory", None)
+        ring = make() if make is not None else None
+        return ring.maxlen if isinstance(ring, deque) else self._maxlen
+
     def _ring_key(self, key: Any) -> Any:
         return key[0] if self._width == 1 else key[: self._width]
 
@@ -224,6 +230,36 @@ class WindowStore:
         if self._width == 1 and simple in self._content:
             return simple
         return next((key for key in self._content if self._stream_of(key) == stream), None)
+
+
+class FactStore:
+    """Of a kind that memory keeps nothing of: what is recorded is in the log and the table."""
+
+    container = "no container"
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+
+    def get(self, key: Hashable) -> Any:
+        """Return None: a fact is new."""
+
+    def put(self, key: Hashable, entity: Any) -> None:
+        """Keep nothing."""
+
+    def streams(self) -> list[str]:
+        """Return no names."""
+        return []
+
+    def of_stream(self, stream: str) -> list[Any]:
+        """Return no facts."""
+        return []
+
+    def copy(self) -> Callable[[], Iterator[Any]]:
+        """Return an iterator over nothing."""
+        return lambda: iter(())
+
+    def forget(self, stream: str) -> None:
+        """There is nothing to remove."""
 
 
 def _require_entities(kind: Kind, values: Any) -> None:

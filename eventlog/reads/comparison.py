@@ -28,7 +28,7 @@ class Comparison:
 
     Tables are right where, once they hold all that was recorded, they say what memory said before
     or says after. They are wrong only where memory stood still meanwhile, which frozen entities
-    show by being the same object, and did so again.
+    show by being the same object, others by an equal state, and did so again.
     """
 
     def __init__(
@@ -43,6 +43,15 @@ class Comparison:
         self._key = kind.key_getter()
         self._windowed = any(table.windowed for table in kind.tables)
         self._others_write = others_write
+        self._state: Callable[[Any], Any] = _itself if kind.description is None else kind.snapshot
+
+    def _same(self, one: Any, other: Any) -> bool:
+        if one is None or other is None:
+            return one is other
+        return bool(self._state(one) == self._state(other))
+
+    def _stood_still(self, before: Any, after: Any) -> bool:
+        return before is after or (self._kind.description is not None and self._same(before, after))
 
     def answer(self, question: Question, answered: Iterable[Any]) -> list[Mismatch]:
         """Return what is wrong with the tables' answer to a question that memory has answered.
@@ -51,7 +60,7 @@ class Comparison:
         """
         said = {self._key(entity): entity for entity in answered}
         found = {self._key(entity): entity for entity in self._tables.entities(question)}
-        doubtful = [key for key, entity in said.items() if found.get(key) != entity]
+        doubtful = [key for key, entity in said.items() if not self._same(found.get(key), entity)]
         if not self._windowed:
             doubtful += [key for key in found if key not in said]
         return self._looked_up(doubtful[:_LOOKED_UP_MAX])
@@ -66,7 +75,8 @@ class Comparison:
         doubtful = []
         for key, entity in before.items():
             rows = self._tables.entities(self._questions.one(key), wait=False)
-            if (rows[0] if rows else None) not in (entity, self._memory.get(key)):
+            row = rows[0] if rows else None
+            if not (self._same(row, entity) or self._same(row, self._memory.get(key))):
                 doubtful.append(key)
         return self._looked_up(doubtful)
 
@@ -80,13 +90,13 @@ class Comparison:
             rows = self._tables.entities(question, wait=waits)
             after = self._memory.get(key)
             found = rows[0] if rows else None
-            if found in (before, after):
+            if self._same(found, before) or self._same(found, after):
                 return None
-            if before is not after or not waits:
+            if not (waits and self._stood_still(before, after)):
                 continue  # it changed meanwhile, or the tables are behind: nothing is proven
             if after is None and (self._windowed or self._others_write()):
                 return None  # evicted from memory, or never this app's
-            wrong = Mismatch(self._kind.name, self._text(key), _differing(after, found))
+            wrong = Mismatch(self._kind.name, self._text(key), self._differing(after, found))
         return wrong
 
     def number(self) -> Mismatch | None:
@@ -111,14 +121,16 @@ class Comparison:
     def _text(self, key: Any) -> str:
         return key_text(key if len(self._kind.key) > 1 else (key,))
 
+    def _differing(self, in_memory: Any, in_tables: Any) -> tuple[str, ...]:
+        if in_memory is None:
+            return ("it is not in memory",)
+        if in_tables is None:
+            return ("it is not in the tables",)
+        one, other = self._state(in_memory), self._state(in_tables)
+        return tuple(
+            name for name in self._kind.fields if getattr(one, name) != getattr(other, name)
+        )
 
-def _differing(in_memory: Any, in_tables: Any) -> tuple[str, ...]:
-    if in_memory is None:
-        return ("it is not in memory",)
-    if in_tables is None:
-        return ("it is not in the tables",)
-    return tuple(
-        name
-        for name in in_memory.__struct_fields__
-        if getattr(in_memory, name) != getattr(in_tables, name)
-    )
+
+def _itself(entity: Any) -> Any:
+    return entity

@@ -13,7 +13,8 @@ from schemas.domain import Kind
 class Memory:
     """One kind's entities in its store, read under the lock that guards it.
 
-    The lock is held for a look-up or a shallow copy, not while entities are looked through.
+    The lock is held for a look-up or a shallow copy, not while entities are looked through. Where
+    entities may change in place, the answers are copies: what was read stays as it was read.
     """
 
     def __init__(
@@ -23,11 +24,17 @@ class Memory:
         self._store = store
         self._lock = lock
         self._key = kind.key_getter()
+        self._mutable = kind.description is not None
 
     def get(self, key: Any) -> Any:
         """Return the entity, or None."""
         with self._lock:
-            return self._store().get(key)
+            return self._kept(self._store().get(key))
+
+    def _kept(self, entity: Any) -> Any:
+        if entity is None or not self._mutable:
+            return entity
+        return self.kind.evolve(None, self.kind.snapshot(entity))
 
     def count(self) -> int:
         """Return how many entities are in memory."""
@@ -39,6 +46,13 @@ class Memory:
 
     def entities(self, question: Question) -> list[Any]:
         """Return the entities that a question asks for, in the order of their keys."""
+        found = self._found(question)
+        if not self._mutable:
+            return found
+        with self._lock:
+            return [self._kept(entity) for entity in found]
+
+    def _found(self, question: Question) -> list[Any]:
         found = self._candidates(question)
         if question.equal:
             wanted = list(question.equal.items())

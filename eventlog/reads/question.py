@@ -34,8 +34,8 @@ class Questions:
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self._types = get_type_hints(kind.entity)  # without their constraints: those only bar
-        columns = kind.tables[0].columns if kind.tables else kind.entity.__struct_fields__
-        self._fields = [name for name in kind.entity.__struct_fields__ if name in columns]
+        columns = kind.tables[0].columns if kind.tables else kind.fields
+        self._fields = [name for name in kind.fields if name in columns]
 
     def one(self, key: Any) -> Question:
         """Ask for the entity of a key: the value, or the tuple of values where there are several.

@@ -25,7 +25,8 @@ class Reader:
     wait:    where the tables answer and `after` does not say it, they hold all that this shim had
              recorded when the read began. False reads what is committed, at once.
     timeout: seconds; None for the routing's own.
-    Raises:  QuestionInvalid; where the tables answer: ReadUnavailable, ReceiptTimeout, Capability.
+    Raises:  QuestionInvalid; where the tables answer: ReadUnavailable, ReceiptTimeout, Capability,
+             AppliedHeld or AppliedStopped where they do not go on.
     """
 
     def __init__(

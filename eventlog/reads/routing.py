@@ -14,7 +14,7 @@ from eventlog.reads.route import ReadRoute
 from eventlog.reads.sample import Sample, take_sample
 from eventlog.reads.shadow import Shadow
 from eventlog.reads.unavailable import ReadUnavailable
-from eventlog.recorder import Recorder
+from eventlog.states import States
 from eventlog.stores import Store
 from schemas.settings import Settings
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ReadRouting:
     """Gives readers. Nothing is opened before a read needs it."""
 
-    def __init__(self, ferry: Recorder, settings: Settings) -> None:
+    def __init__(self, ferry: States, settings: Settings) -> None:
         self.route = ReadRoute()
         self._ferry = ferry
         self._settings = settings

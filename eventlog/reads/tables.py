@@ -3,10 +3,10 @@
 Import this only where psycopg is installed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 from psycopg import sql
@@ -18,6 +18,15 @@ from eventlog.reads.sql import query
 from schemas.domain import Kind
 from schemas.entities import KindNotReadable
 from schemas.tables import Row, Table
+
+T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """What runs reads: a pool of connections, or one connection in its transaction."""
+
+    def run(self, work: Callable[[Connection], T], deadline: float) -> T:
+        """Return what `work` reads on one connection."""
 
 
 class _Shape(NamedTuple):
@@ -34,9 +43,9 @@ class Tables:
     Raises: KindNotReadable, at once; later every method raises ReadUnavailable.
     """
 
-    def __init__(self, kind: Kind, schema: str, database: Database) -> None:
+    def __init__(self, kind: Kind, schema: str, database: Runs) -> None:
         self.kind = kind
-        self._schema = schema
+        self.schema = schema
         self._database = database
         self._make = kind.entity_maker()
         for table in kind.tables:
@@ -115,7 +124,7 @@ class Tables:
         ]  # fmt: skip
 
     def _name(self, table: Table) -> sql.Identifier:
-        return sql.Identifier(self._schema, table.name)
+        return sql.Identifier(self.schema, table.name)
 
     @staticmethod
     def _ordered(column: str, collated: frozenset[str]) -> sql.Composed:

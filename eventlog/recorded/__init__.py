@@ -1,0 +1,1 @@
+"""Recorded collections: a dict, list or deque whose every change is an event."""
