@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from eventlog.entry import Entry
+from eventlog.extraction.memory import estimate_bytes
+from eventlog.extraction.walk import MANY, OBJECTS_MAX
+from eventlog.extraction.watch import AppWatch
 from eventlog.stores import Store, StoreRefused, store_for
-from schemas.domain import Domain
+from schemas.domain import Domain, Kind
 from schemas.requests import CatalogAnswer, StoreDescription
 
 
@@ -26,22 +29,54 @@ class Catalog:
         self._stores: dict[str, Store] = {}
         self._known: set[str] = set()  # streams
         self._whole: set[str] = set()  # kinds of which every stream is known
+        self._watch = AppWatch()
+
+    def add_kind(self, kind: Kind) -> None:
+        """Take a kind into the domain while the app runs; raises DomainInvalid."""
+        with self.memory_lock:
+            self.domain = self.domain.with_kinds([kind])
+            for name, event in kind.events.items():
+                self._entries[event] = Entry(self.source, kind, event, name)
 
     def add_store(self, kind_name: str, content: Any) -> Store:
         """Take a container under the shim's care; raises StoreRefused."""
-        kind = self.domain.kind(kind_name)
+        store = self.keep(store_for(self.domain.kind(kind_name), content))
+        self._watch.map(content, kind_name)
+        return store
+
+    def watch_app(
+        self, app: object, name: str = "app", *, many: int = MANY, objects_max: int = OBJECTS_MAX
+    ) -> None:
+        """Have no migration of this app begin while a container of data in it is not registered.
+
+        The object, and all that can be reached from it, is walked when a migration asks: containers
+        of entities, and those of `many` plain values or more, must be registered or excluded. A
+        walk looks at `objects_max` objects; one that must end there closes the gate, too.
+        """
+        self._watch.watch(app, name, many, objects_max)
+
+    def exclude(self, path: str, *, reason: str) -> None:
+        """Leave a container of a watched app, and all below it, out of the log.
+
+        `path` is as the migration and `memferry extract` name it: `app.engine.cache`.
+        Raises: ExclusionRefused without a path or a reason.
+        """
+        self._watch.exclude(path, reason)
+
+    def keep(self, store: Store) -> Store:
+        """Take a store under the shim's care; raises StoreRefused."""
+        kind = store.kind
         with self.memory_lock:
-            if kind_name in self._stores:
+            if kind.name in self._stores:
                 raise StoreRefused(
-                    f"kind {kind_name!r} has a store already",
+                    f"kind {kind.name!r} has a store already",
                     remedy="register each kind once; merge the containers first",
                 )
-            store = store_for(kind, content)
-            self._stores[kind_name] = store
+            self._stores[kind.name] = store
             for event in kind.events.values():
                 self._entries[event].store = store
             if not store.streams():
-                self.mark_whole(kind_name)
+                self.mark_whole(kind.name)
         return store
 
     def stores(self) -> dict[str, Store]:
@@ -67,22 +102,28 @@ class Catalog:
 
     def describe(self) -> CatalogAnswer:
         """Return every store with its counts, as it is now."""
+        # Watched containers are asked for each time: their apps may replace them.
+        own = {name: getattr(store, "content", None) for name, store in self.stores().items()}
+        walked = self._watch.look({name: c() for name, c in own.items() if callable(c)})
         described = []
         for name, store in self.stores().items():
             with self.memory_lock:  # one store at a time: a pause of its own size
                 streams, copy = store.streams(), store.copy()
+            entities = sum(1 for _ in copy())
             described.append(
                 StoreDescription(
                     name,
                     store.kind.entity.__name__,
                     store.container,
                     len(streams),
-                    sum(1 for _ in copy()),
+                    entities,
                     0
                     if name in self._whole
                     else sum(not self.is_known(stream) for stream in streams),
                     any(table.windowed for table in store.kind.tables),
+                    walked.paths.get(name, name),
+                    estimate_bytes(copy(), entities),
                 )
             )
         unregistered = [k.name for k in self.domain.kinds if k.name not in self._stores]
-        return CatalogAnswer(self.source, os.getpid(), described, unregistered)
+        return CatalogAnswer(self.source, os.getpid(), described, unregistered, walked)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import psycopg
 
 from projector.sql import query
@@ -60,7 +61,11 @@ class Asked:
 
 @contextmanager
 def asking(
-    conn: psycopg.Connection[Any], projection: str, sources: Sequence[str], kind: RequestKind
+    conn: psycopg.Connection[Any],
+    projection: str,
+    sources: Sequence[str],
+    kind: RequestKind,
+    question: msgspec.Struct | None = None,
 ) -> Iterator[Asked]:
     """Ask each source something, on a connection in autocommit; take the requests back at the end.
 
@@ -69,11 +74,15 @@ def asking(
     requests = {source: uuid.uuid4() for source in sources}
     conn.execute("LISTEN memferry_answer")
     try:
+        text = None if question is None else msgspec.json.encode(question).decode()
         for source, request in requests.items():
-            conn.execute(
-                query("request_add"),
-                {"id": request, "projection": projection, "source": source, "kind": kind},
-            )
+            with conn.transaction():  # an app may look at any moment, and must see it whole
+                conn.execute(
+                    query("request_add"),
+                    {"id": request, "projection": projection, "source": source, "kind": kind},
+                )
+                if text is not None:
+                    conn.execute(query("request_question"), {"id": request, "question": text})
         conn.execute(query("request_notify"), (projection,))
         yield Asked(conn, requests)
     finally:

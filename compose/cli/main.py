@@ -9,10 +9,13 @@ import structlog
 from cyclopts import App, CycloptsError
 
 from compose.cli import (
+    adopt,
     audit,
     demo,
     extract,
+    import_file,
     migrate,
+    outbox,
     project,
     relay,
     replay,
@@ -21,6 +24,7 @@ from compose.cli import (
     stack,
     status,
     switch_back,
+    upgrade,
     validate,
 )
 from compose.cli.output import print_error
@@ -37,6 +41,7 @@ app.command(stack.app)
 app.command(relay.relay)
 app.command(project.project)
 app.command(extract.extract)
+app.command(import_file.import_, name="import")
 app.command(migrate.migrate)
 app.command(switch_back.switch_back)
 app.command(rollback.rollback)
@@ -46,6 +51,9 @@ app.command(savepoint.app)
 app.command(audit.audit)
 app.command(validate.validate)
 app.command(status.status)
+app.command(outbox.outbox)
+app.command(adopt.adopt)
+app.command(upgrade.upgrade)
 
 
 def main() -> None:

@@ -1,13 +1,17 @@
 """A migration's effects, recorded: what a run would do, from the same phases."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Literal
+
+import psycopg
 
 from projector.audit.run import AuditResult, audit
 from projector.migration.effects import Told
 from projector.migration.record import Mode
 from projector.migration.switch import Switched
 from projector.replay.savepoints import Savepoint
+from projector.sources import asking
 from schemas.domain import Domain
 from schemas.requests import RequestKind
 from schemas.settings import Settings
@@ -18,9 +22,12 @@ class RecordedEffects:
 
     dry = True
 
-    def __init__(self, settings: Settings, domain: Domain, projection: str) -> None:
+    def __init__(
+        self, settings: Settings, domain: Domain, conn: psycopg.Connection[Any], projection: str
+    ) -> None:
         self._settings = settings
         self._domain = domain
+        self._conn = conn
         self._projection = projection
         self.migration = "dry-run"
         self.said: list[str] = []
@@ -54,16 +61,22 @@ class RecordedEffects:
         timeout_s: float,
         told: Told = lambda _: None,
     ) -> dict[str, Any]:
-        """Say who would be asked."""
+        """Say who would be asked; ask for catalogs, which change nothing in any app."""
         what = {
             "catalog": "for its catalog",
             "snapshot": "to record what the log does not hold yet",
             "barrier": "to put a barrier into every partition",
+            "statistics": "what its entities hold",
+            "extraction": "for its entities",
             "sample": "to read a sample from memory and tables",
             "memory": "what its memory holds",
         }
         self.said += [f"  ask source {source} {what[kind]}" for source in sources]
-        return {}
+        if kind != "catalog" or not sources:
+            return {}
+        # The request's row is gone when the answer is read: nothing is left behind.
+        with asking(self._conn, self._projection, sources, kind) as asked:
+            return await asyncio.to_thread(asked.answers, timeout_s, told)
 
     async def savepoint(self, name: str) -> Savepoint | None:
         """Say it."""

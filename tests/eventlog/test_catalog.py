@@ -30,15 +30,21 @@ def described(app: App) -> dict[str, tuple[int, int, int]]:
 def test_an_app_is_described_by_its_containers(make_app: MakeApp) -> None:
     app = make_app(accounts={"a": account("a")}, rings={"m": readings("m", 1, 2)})
 
-    assert app.ferry.describe() == CatalogAnswer(
+    found = app.ferry.describe()
+
+    memory = [store.memory_bytes for store in found.stores]
+    assert found == CatalogAnswer(
         "app-1",
         os.getpid(),
         [
-            StoreDescription("account", "Account", "dict", 1, 1, 1, False),
-            StoreDescription("reading", "Reading", "dict of deque", 1, 2, 1, True),
+            StoreDescription("account", "Account", "dict", 1, 1, 1, False, "account", memory[0]),
+            StoreDescription(
+                "reading", "Reading", "dict of deque", 1, 2, 1, True, "reading", memory[1]
+            ),
         ],
         [],
     )
+    assert all(100 < size < 5_000 for size in memory)
 
 
 def test_what_is_in_the_log_is_counted_as_recorded(make_app: MakeApp) -> None:

@@ -69,12 +69,15 @@ def test_the_catalog_counts_what_memory_holds_and_what_the_log_does_not(writer: 
 
     found = answer_of(Asked(writer, "catalog"), CatalogAnswer)
 
+    memory = [store.memory_bytes for store in found.stores]
     assert found == CatalogAnswer(
         "app-1",
         os.getpid(),
         [
-            StoreDescription("account", "Account", "dict", 4, 4, 0, False),
-            StoreDescription("reading", "Reading", "defaultdict of deque", 1, 3, 0, True),
+            StoreDescription("account", "Account", "dict", 4, 4, 0, False, "account", memory[0]),
+            StoreDescription(
+                "reading", "Reading", "defaultdict of deque", 1, 3, 0, True, "reading", memory[1]
+            ),
         ],
         [],
     )

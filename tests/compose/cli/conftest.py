@@ -174,6 +174,8 @@ def running_app(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )  # fmt: skip
     stage = Stage(settings)
     stage.project()
+    stage.ferry.snapshot()  # whichever test comes first finds in the log what memory holds
+    assert stage.ferry.snapshot_done.wait(DEADLINE_S)
     stage.deposit("w-0").applied(DEADLINE_S)
     yield stage
     stage.close()

@@ -91,4 +91,4 @@ def test_a_topic_that_is_not_there_is_named(fresh: Ledger, memferry: Callable[..
     done = memferry("project", environment=variables(other))
 
     assert done.code == 2
-    assert "no topic 'nowhere.1'" in done.said
+    assert "no topic 'nowhere.control'" in done.said

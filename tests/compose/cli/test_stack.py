@@ -26,3 +26,8 @@ def test_the_environment_of_a_stack_that_does_not_run_is_an_error(
 def test_stopping_what_does_not_run_is_fine(memferry: Callable[..., Done]) -> None:
     assert memferry("stack", "down").code == 0
     assert memferry("stack", "down", "--wipe").code == 0
+
+
+def test_a_number_of_brokers_that_makes_no_sense_is_refused(memferry: Callable[..., Done]) -> None:
+    for wanted in ("0", "9", "many"):
+        assert memferry("stack", "up", "--brokers", wanted).code == 2

@@ -208,6 +208,41 @@ def test_an_app_that_registered_nothing_is_told_to(
     assert "has no container under the shim's care" in result.reason
 
 
+def test_data_that_nobody_registered_closes_the_gate_until_it_is_left_out(
+    make_stage: Callable[..., Stage],
+) -> None:
+    stage = make_stage()
+    stage.project()
+    stage.deposit("w-0").applied(DEADLINE_S)
+    stage.pending = {"x": stage.accounts["w-0"]}  # type: ignore[attr-defined]
+    stage.ferry.watch_app(stage)
+
+    result = stage.migration().run()
+    planned = stage.migration().dry_run()
+    stage.ferry.exclude("app.pending", reason="made again from the accounts")
+    afterwards = stage.migration().dry_run()
+
+    assert closed_in(result) == "EXTRACTING_SNAPSHOT"
+    assert "  app.pending: dict of 1 Account" in result.reason
+    assert "ferry.exclude(path" in result.next_step
+    assert (planned.succeeded, planned.reason) == (False, result.reason)
+    assert afterwards.succeeded, afterwards.reason
+    assert "1 paths of the app left out, with a reason" in " ".join(afterwards.effects)
+
+
+def test_a_walk_that_did_not_come_to_its_end_closes_the_gate(
+    make_stage: Callable[..., Stage],
+) -> None:
+    stage = make_stage()
+    stage.project()
+    stage.ferry.watch_app(stage, objects_max=1)
+
+    result = stage.migration().run()
+
+    assert closed_in(result) == "EXTRACTING_SNAPSHOT"
+    assert "was not walked to its end: after 1 objects" in result.reason
+
+
 @pytest.fixture
 def make_run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Settings], MigrationResult]:
     """Return runs that wait for nobody for long."""

@@ -1,0 +1,1 @@
+"""Tests of what an app holds: found, described, judged, written and imported."""
