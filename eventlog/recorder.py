@@ -2,19 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
 from eventlog.catalog import Catalog
+from eventlog.commands import CommandIds, command_of
 from eventlog.commit import GroupCommit
 from eventlog.control_events import ControlEvents
-from eventlog.entry import Entry, EventTooLarge, EventTypeUnknown, FerryClosed, StoreMissing
+from eventlog.entry import Entry, EventTooLarge, FerryClosed, refuse_nested, refuse_type
 from eventlog.fence import Fence
-from eventlog.outbox.contract import Outbox
-from eventlog.receipts import Promises, Receipt, ReceiptTimeout
+from eventlog.outbox.contract import Command, Outbox
+from eventlog.ownership import Ownership
+from eventlog.pruning import Pruning
+from eventlog.receipts import Promises, Receipt
 from eventlog.stores import Store
 from schemas import envelope
 from schemas.control import BarrierPlaced, ControlEvent
@@ -22,6 +25,7 @@ from schemas.domain import Domain, Kind, TransitionRefused
 from schemas.errors import FerryError
 from schemas.identity import id_generator
 from schemas.lane import CONTROL_PARTITION, partition_of
+from schemas.settings import Outbox as OutboxSettings
 
 
 class Barrier(NamedTuple):
@@ -39,7 +43,12 @@ class Recorder(Catalog):
     """
 
     def __init__(
-        self, outbox: Outbox, domain: Domain, max_event_bytes: int, queue_events: int
+        self,
+        outbox: Outbox,
+        domain: Domain,
+        max_event_bytes: int,
+        queue_events: int,
+        options: OutboxSettings = OutboxSettings(),  # noqa: B008  (immutable)
     ) -> None:
         super().__init__(outbox.identity.source, domain)
         self.identity = outbox.identity
@@ -50,12 +59,17 @@ class Recorder(Catalog):
         """Held by every mutation; taken before `memory_lock`, never the other way round."""
         self.fence = Fence(self.memory_lock)
         self._outbox = outbox
-        self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt)
+        self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt, options)
         self._partitions = outbox.identity.partitions
         self._room = max_event_bytes - envelope.SEAL_BYTES_MAX
         self._new_id = id_generator()
         self._control = ControlEvents(self.source, self.promises, self._new_id)
+        self._commands = CommandIds(outbox, self.promises)
+        self.pruning = Pruning(outbox, options, self.promises)
+        self._commit.upkeep = self.pruning.step
+        self.ownership: Ownership | None = None
         self._closed: FerryError | None = None
+        self._evolving = False
         self._recorded = 0
         self._closers: list[Callable[[float], None]] = []
 
@@ -64,22 +78,21 @@ class Recorder(Catalog):
     def record(self, event: msgspec.Struct, *, context: envelope.Context | None = None) -> Receipt:
         """Queue one event and change memory by it, in one step; the receipt says how far it is.
 
-        Blocks while the disk is behind by `outbox.queue_events`, and during a fence to the end of
-        its lease at most.
+        Blocks while the disk is behind by `outbox.queue_events`, and during a fence until its lease
+        ends. A `commandid` in the context that was recorded before returns the receipt of then.
         Raises: EventInvalid, EventTypeUnknown, EventTooLarge, StoreMissing, TransitionRefused,
-                FerryClosed, OutcomeUnknown. In each case memory has not changed.
+                CommandDiffers, FerryClosed, OutcomeUnknown. Memory has not changed then.
         """
-        entry = self._entry(event)
+        if context is not None and context.commandid:
+            return self.record_all((event,), context=context)[0]
+        entry = self._entries.get(type(event)) or refuse_type(type(event), self.domain.name)
         data = entry.encode(event)
         stream = entry.stream(event)
         self._commit.wait_for_room()
         with self.lock, self.memory_lock:
             store = self._admit(entry)
             key = entry.key(event)
-            try:
-                entity = entry.evolve(store.get(key), event)
-            except TransitionRefused as error:
-                entry.refuse(error, stream)
+            entity = self._evolved(entry, store.get(key), event, stream)
             # The state before the first mutation, so that the log holds the whole stream.
             known = entry.whole or stream in self._known
             before = () if known else self._state(store, stream)
@@ -98,8 +111,11 @@ class Recorder(Catalog):
         A refusal of any one leaves memory unchanged by all. Raises as `record` does.
         """
         prepared = [(e := self._entry(event), event, e.encode(event)) for event in events]
+        command = command_of(context, [(e.type_name, data) for e, _, data in prepared])
         self._commit.wait_for_room()
         with self.lock, self.memory_lock:
+            if command is not None and (first := self._commands.first(command)):
+                return first
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
             changed: dict[tuple[str, Hashable], tuple[Store, Any]] = {}
             before: dict[str, list[Receipt]] = {}
@@ -112,12 +128,11 @@ class Recorder(Catalog):
                 key = entry.key(event)
                 place = (entry.kind.name, key)
                 present = changed[place][1] if place in changed else store.get(key)
-                try:
-                    changed[place] = (store, entry.evolve(present, event))
-                except TransitionRefused as error:
-                    entry.refuse(error, stream)
+                changed[place] = (store, self._evolved(entry, present, event, stream))
                 receipts.append(self._receipt(entry, stream, data, context))
-            self._put([*chain.from_iterable(before.values()), *receipts])
+            if command is not None:
+                self._commands.keep(command, receipts)
+            self._put([*chain.from_iterable(before.values()), *receipts], command)
             self._known.update(before)
             for (_, key), (store, entity) in changed.items():
                 store.put(key, entity)
@@ -175,61 +190,36 @@ class Recorder(Catalog):
         """Return the newest row given to an event, durable or not."""
         return self._commit.last_row
 
-    def applied_through(
-        self, row: int, partitions: Iterable[int], timeout: float | None = None
-    ) -> None:
-        """Return once all that these partitions had up to a row is in the tables.
-
-        Raises: ReceiptTimeout after `timeout` seconds, OutcomeUnknown where the outbox failed,
-                Capability without a control connection.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-
-        def left() -> float | None:
-            return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-        late = not self.durable.wait(row, left())
-        heads = self._outbox.heads()
-        for partition in partitions:
-            seq = heads[partition].seq if partition in heads else 0
-            late = late or not self.promises.applied(partition).wait(seq, left())
-        if late:
-            raise ReceiptTimeout(
-                f"what was recorded up to row {row} is not in the tables after {timeout} s",
-                where=f"source {self.source}, partitions {list(partitions)}",
-                remedy="`memferry status` shows where events wait",
-            )
-
     def _entry(self, event: msgspec.Struct) -> Entry:
-        entry = self._entries.get(type(event))
-        if entry is None:
-            raise EventTypeUnknown(
-                f"{type(event).__name__} is no event of the domain {self.domain.name!r}",
-                where=f"type {type(event).__module__}.{type(event).__qualname__}",
-                remedy="declare it in a kind's `events`, under its type name with version",
-            )
-        return entry
+        return self._entries.get(type(event)) or refuse_type(type(event), self.domain.name)
+
+    def _evolved(self, entry: Entry, present: Any, event: msgspec.Struct, stream: str) -> Any:
+        self._evolving = True
+        try:
+            return entry.evolve(present, event)
+        except TransitionRefused as error:
+            entry.refuse(error, stream)
+        finally:
+            self._evolving = False
 
     def _admit(self, entry: Entry) -> Store:
         if self.fence.leases:
             self.fence.wait()
-        self._require_open()
-        if entry.store is None:
-            raise StoreMissing(
-                f"no store is registered for kind {entry.kind.name!r}",
-                where=f"source {self.source}",
-                remedy=f"call ferry.register({entry.kind.name!r}, container) before recording",
-            )
-        return entry.store
+        if self._closed is not None:
+            raise self._closed
+        if self._evolving:
+            refuse_nested()
+        return entry.store or entry.refuse_unregistered(self.source)
 
     def _require_open(self) -> None:
-        error = self._commit.halted or self._closed
-        if error is not None:
-            raise error
+        if self._closed is not None:
+            raise self._closed
 
     def _receipt(
         self, entry: Entry, stream: str, data: bytes, context: envelope.Context | None
     ) -> Receipt:
+        if self.ownership is not None:
+            self.ownership.require(stream)
         event_id = self._new_id()
         head = entry.head(stream, event_id, time.time_ns(), context)
         # Kafka keeps the stream's name a second time, as the key.
@@ -253,9 +243,11 @@ class Recorder(Catalog):
             receipts.append(self._receipt(entry, stream, entry.encode(event), None))
         return receipts
 
-    def _put(self, receipts: Sequence[Receipt]) -> None:
-        self._commit.put(receipts)
+    def _put(self, receipts: Sequence[Receipt], command: Command | None = None) -> None:
+        self._commit.put(receipts, command)
         self._recorded += len(receipts)
+        if self._commit.write_through and receipts:
+            receipts[-1].durable()  # raises where it is not: the caller has not changed memory yet
 
     # --- life
 
@@ -276,9 +268,7 @@ class Recorder(Catalog):
     def close(self, timeout: float = 10.0) -> None:
         """Make everything recorded durable, then end the threads and release the outbox."""
         with self.memory_lock:
-            self._closed = self._closed or FerryClosed(
-                "the ferry is closed", remedy="attach again to record more"
-            )
+            self._closed = self._closed or FerryClosed("the ferry is closed", remedy="attach again")
             self.fence.open_all()
         if not self._commit.close(timeout):
             raise FerryClosed(

@@ -1,29 +1,33 @@
 """The producer shim: attach it to an app, register the app's containers, record mutations."""
 
-import asyncio
 import logging
 import os
 import socket
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from eventlog.apart import run_apart
+from eventlog.callers import transaction_of
+from eventlog.capture import Capturing
 from eventlog.control_connection import ControlConnection
+from eventlog.declaring import Declarations, declared_in
 from eventlog.listener import Listener
-from eventlog.outbox.contract import OutboxIdentity, OutboxRow
-from eventlog.outbox.sqlite import SqliteOutbox
-from eventlog.outbox.sqlite_reader import SqliteOutboxReader
+from eventlog.outbox.contract import OutboxAdopted, OutboxIdentity
+from eventlog.outbox.opening import AnyOutbox, open_outbox, open_reader
 from eventlog.outbox.tail import Tail
+from eventlog.ownership import Ownership
 from eventlog.reads.reader import Reader
 from eventlog.reads.routing import ReadRouting
 from eventlog.receipts import ReceiptTimeout
-from eventlog.recorder import Recorder
-from eventlog.relay import require_continuation
+from eventlog.relay import require_continuation, require_unsent_kept
 from eventlog.relay_service import RelayThread, follow_mark_file
 from eventlog.requests import RequestDesk
-from eventlog.restart import restore
+from eventlog.restart.memory import MemoryRestart
 from eventlog.snapshot import Snapshot
+from eventlog.stores import Store
 from eventlog.topic import ensure_topics, heads_of, require_source
 from schemas.control import SourceOpened, SourceRetired
 from schemas.domain import Domain, load_domain
@@ -33,31 +37,41 @@ from schemas.position import FIRST_GENERATION
 from schemas.requests import SampleAnswer
 from schemas.settings import Settings, load_settings
 
-_RESTORE_CHUNK = 10_000
+if TYPE_CHECKING:
+    from eventlog.transaction import CallersTransaction, Connection
+
 _ROUTE_WAIT_S = 2.0
 log = logging.getLogger("memferry.shim")
-T = TypeVar("T")
 
 
 class SourceIsRetired(FerryError):
     """The source was closed for good; its outbox takes no more events."""
 
 
-class Ferry(Recorder):
+class Ferry(Capturing):
     """A recorder with its relay, its first snapshot and its control connection.
 
     `restored` says that the outbox held events: `register` then brings the stores back to them.
     """
 
-    def __init__(self, settings: Settings, outbox: SqliteOutbox, domain: Domain) -> None:
+    def __init__(self, settings: Settings, outbox: AnyOutbox, domain: Domain) -> None:
         self.restored = outbox.last_row() > 0
         self.settings = settings
-        self._path = outbox.path
-        self.first_snapshot = Snapshot(self)
+        self._place = outbox.place
+        self._when_adopted: list[Callable[[], None]] = []
+        self.first_snapshot = Snapshot(self, lambda: open_reader(settings))
         super().__init__(
-            outbox, domain, settings.kafka.max_event_bytes, settings.outbox.queue_events
-        )
+            outbox, domain, settings.kafka.max_event_bytes, settings.outbox.queue_events,
+            settings.outbox,
+        )  # fmt: skip
+        self.ownership = Ownership(self.source, settings.owns) if settings.owns else None
+        self.declarations = Declarations(self, declared_in(outbox.lane_rows(CONTROL_PARTITION)))
         self.reads = ReadRouting(self, settings)
+        self.restart = MemoryRestart(
+            settings, settings.projection or domain.name, outbox.identity,
+            lambda: open_reader(settings), outbox.heads(),
+        )  # fmt: skip
+        self.on_close(self.restart.close)
 
     def register(self, kind_name: str, content: Any) -> None:
         """Take one of the app's containers under the shim's care.
@@ -68,17 +82,51 @@ class Ferry(Recorder):
         streams that were never recorded stay as the app has them.
         Raises: StoreRefused, DomainInvalid.
         """
-        store = self.add_store(kind_name, content)
+        self.bring_back(self.add_store(kind_name, content))
+
+    def bring_back(self, store: Store) -> None:
+        """After a restart, bring a store to what the log says of its streams."""
         if self.restored:
-            self.mark_known(restore(_all_rows(self._path), store))
+            self.mark_known(self.restart.bring_back(store))
+
+    def transaction(
+        self, conn: "Connection", *, timeout: float = 10.0
+    ) -> "AbstractContextManager[CallersTransaction]":
+        """Record events in a transaction of the app's own, which this begins and commits.
+
+        with ferry.transaction(conn) as changes:
+            conn.execute("UPDATE ...")
+            changes.record(OrderFilled(...))
+
+        Memory changes once it is committed, and not at all where it is rolled back; the receipts
+        are in `changes.receipts` then. Needs `outbox.kind = "postgres"`.
+        Raises: OutboxElsewhere, TransactionUnfit, TransactionBlocked after `timeout` seconds, and
+                what `record` raises: the transaction is rolled back then. OutcomeUnknown where the
+                database was lost at the commit and does not come back.
+        """
+        return transaction_of(self, self._outbox, conn, timeout)
+
+    def when_adopted(self, stop: Callable[[], None]) -> None:
+        """Have `stop` called should another process take the outbox: it speaks for the source."""
+        self._when_adopted.append(stop)
+
+    def _on_halt(self, error: FerryError) -> None:
+        super()._on_halt(error)
+        if isinstance(error.__cause__, OutboxAdopted):
+            for stop in self._when_adopted:
+                stop()
 
     def reader(self, kind_name: str) -> Reader:
         """Return what the app reads a kind with, wherever reads go; raises DomainInvalid."""
         return self.reads.reader(kind_name)
 
     def snapshot(self) -> None:
-        """Begin to record, in the background, everything that the log does not hold yet."""
-        self.first_snapshot.start()
+        """Begin to record, in the background, everything that the log does not hold yet.
+
+        Called again once that is done, it also compares memory with the log and records what
+        changed without being recorded.
+        """
+        self.first_snapshot.again()
 
     @property
     def snapshot_done(self) -> threading.Event:
@@ -105,7 +153,7 @@ class Ferry(Recorder):
                 raise ReceiptTimeout(
                     f"source {self.source!r} is not retired: its last events are not durable after "
                     f"{timeout} s",
-                    where=str(self._path),
+                    where=self._place,
                     remedy="look at the disk, then retire it again",
                 )
             heads = {
@@ -116,7 +164,7 @@ class Ferry(Recorder):
             receipt = self.record_control(SourceRetired(self.source, heads))
             self._closed = SourceIsRetired(
                 f"source {self.source!r} is retired",
-                where=str(self._path),
+                where=self._place,
                 remedy="give the new instance a `source` and an `outbox.path` of its own",
             )
         receipt.durable(timeout)
@@ -133,22 +181,22 @@ def attach(settings: Settings | str | Path, *, domain: Domain | None = None) -> 
 
     Blocks for as long as Kafka takes to answer; each of its few calls `kafka.timeout_ms` at most.
     Raises: SettingsInvalid, BrokerUnreachable, TopicUnsafe, OutboxInUse, OutboxInvalid,
-            OutboxBehindTopic (an old copy of an outbox), SourceIsRetired.
+            OutboxBehindTopic (an old copy of an outbox), OutboxPruned, SourceIsRetired.
     """
     if not isinstance(settings, Settings):
         settings = load_settings(settings)
     require_source(settings)
     domain = domain or load_domain(settings.domain)
-    partitions = _run_apart(ensure_topics(settings, FIRST_GENERATION))
+    partitions = run_apart(ensure_topics(settings, FIRST_GENERATION))
     identity = OutboxIdentity(settings.source, settings.topic, FIRST_GENERATION, partitions)
-    outbox = SqliteOutbox(settings.outbox_path, identity)
+    outbox = open_outbox(settings, identity)
     try:
         _require_newest(settings, identity)
-        _require_not_retired(settings)
+        require_not_retired(settings)
+        ferry = Ferry(settings, outbox, domain)
     except BaseException:
         outbox.close()
         raise
-    ferry = Ferry(settings, outbox, domain)
     try:
         _serve(ferry, settings, outbox.tail)
     except BaseException:
@@ -188,6 +236,7 @@ def _listen(ferry: Ferry, settings: Settings) -> None:
 
     ferry.on_close(close)
     for listener in listeners:
+        ferry.when_adopted(listener.stop)
         listener.start()
     # After a restart reads may be in PostgreSQL; where it is away they begin in memory, which
     # holds everything, and follow later.
@@ -201,16 +250,18 @@ def _sample(ferry: Ferry) -> SampleAnswer:
 
 
 def _require_newest(settings: Settings, identity: OutboxIdentity) -> None:
-    reader = SqliteOutboxReader(settings.outbox_path)
+    reader = open_reader(settings)
     try:
-        heads = _run_apart(heads_of(settings, identity.source, identity.generation))
+        heads = run_apart(heads_of(settings, identity.source, identity.generation))
         require_continuation(reader, heads)
+        require_unsent_kept(reader, heads)
     finally:
         reader.close()
 
 
-def _require_not_retired(settings: Settings) -> None:
-    reader = SqliteOutboxReader(settings.outbox_path)
+def require_not_retired(settings: Settings) -> None:
+    """Check that the outbox's source was not closed for good; raises SourceIsRetired."""
+    reader = open_reader(settings)
     try:
         head = reader.heads().get(CONTROL_PARTITION)
         newest = reader.at(CONTROL_PARTITION, head.seq) if head else None
@@ -219,36 +270,6 @@ def _require_not_retired(settings: Settings) -> None:
     if newest is not None and b'"type":"memferry.source.retired.v1"' in newest.event:
         raise SourceIsRetired(
             f"source {settings.source!r} is retired",
-            where=str(settings.outbox_path),
+            where=str(reader.path),
             remedy="give the new instance a `source` and an `outbox.path` of its own",
         )
-
-
-def _all_rows(path: Path) -> Iterator[OutboxRow]:
-    reader = SqliteOutboxReader(path)
-    try:
-        rows = reader.rows(0, _RESTORE_CHUNK)
-        while rows:
-            yield from rows
-            rows = reader.rows(rows[-1].row, _RESTORE_CHUNK)
-    finally:
-        reader.close()
-
-
-def _run_apart(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in a thread: the caller may be inside a running event loop."""
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            result.append(asyncio.run(work))
-        except BaseException as error:  # handed to the caller's thread
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="memferry-attach")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]

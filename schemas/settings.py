@@ -14,6 +14,8 @@ import msgspec
 from schemas.errors import SettingsInvalid
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,6 +32,21 @@ class Kafka(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Largest event, envelope included; must not exceed the topic's `max.message.bytes`."""
     timeout_ms: Positive = 15_000
     """Deadline of every call to a broker."""
+    security: Literal["", "plaintext", "tls"] = ""
+    """How brokers are spoken to. Empty: in plain text, on this machine only; `plaintext`: wherever
+    they are; `tls`: TLS 1.2 or later, the certificate and host name verified."""
+    ca_file: str = ""
+    """PEM of who may sign the brokers' certificates; empty: whom the system trusts."""
+    cert_file: str = ""
+    """PEM of our own certificate, where brokers ask for one."""
+    key_file: str = ""
+    """PEM of its key, without a passphrase; empty: it is in `cert_file`."""
+    sasl_mechanism: Literal["", "SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = ""
+    """How we log in, over TLS only; empty: not at all, or by our certificate."""
+    username: str = ""
+    """Who logs in."""
+    password_file: str = ""
+    """File with the password alone, mode 0600. It is read at each connection, never printed."""
 
 
 class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,12 +60,55 @@ class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Outbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The durable local queue: one SQLite file a source, on a local disk."""
+    """The durable queue, one a source: a SQLite file on a local disk, or a schema in the app's own
+    PostgreSQL, where events are recorded in the app's transactions."""
 
+    kind: Literal["sqlite", "postgres"] = "sqlite"
+    """Trap: with `postgres`, what is recorded waits for that database, not for a local disk."""
+    dsn: str = ""
+    """Of a `postgres` outbox: the app's own database. Empty: `postgres.dsn`. Trap: a pooler that
+    gives each transaction another connection loses the outbox's lock."""
+    schema: str = "memferry_outbox"
+    """Of a `postgres` outbox. Trap: each source needs one of its own."""
     path: str = "memferry-outbox.db"
     """Relative to the TOML file. Trap: a network file system breaks SQLite's locking."""
     queue_events: Positive = 50_000
     """Events that may wait for the disk before `record` blocks its caller; bounds memory."""
+    commit_delay_us: Whole = 0
+    """How long a commit waits for more events to share its fsync; 0: not at all, what is recorded
+    while one fsync runs shares the next. Trap: it is added to every durable receipt."""
+    commit_bytes: Positive = 8 * 1024 * 1024
+    """Events of about so many bytes make one transaction at most. A unit (`record_all`) is never
+    cut: one that is larger makes its transaction larger."""
+    write_through: bool = False
+    """Memory changes only once the event is on disk: `record` returns behind the fsync. Trap: one
+    caller at a time waits for the disk, about a hundred microseconds each."""
+    max_bytes: Whole = 0
+    """Size that the outbox may reach before nothing more is recorded; 0: no limit. Events are never
+    dropped. What is queued when it is reached is still written."""
+    when_full: Literal["refuse", "block"] = "refuse"
+    """`refuse`: `record` raises OutboxFull. `block`: it waits for rows to be pruned. Trap: in
+    asyncio that holds the event loop."""
+    disk_reserve_bytes: Whole = 64 * 1024 * 1024
+    """Free bytes of the outbox's disk below which `record` raises DiskReserveUsed: a commit that
+    finds the disk full halts the app. 0: no reserve."""
+    prune: Literal["never", "applied"] = "never"
+    """`applied`: rows are deleted once every projection that is not held has them in its tables and
+    Kafka keeps them safely. Needs the control connection."""
+    trust_kafka: bool = False
+    """Prune also where the topic has fewer than three copies and does not flush each message. Trap:
+    a broker's machine that crashes can then take events with it that are nowhere else."""
+    command_ids_kept_h: Whole = 168
+    """Hours that a command's id is remembered once its events are pruned; as long as the events are
+    in the outbox, it is remembered anyway."""
+
+
+class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How memory comes back when the app starts again."""
+
+    memory_from: Literal["auto", "outbox", "tables", "log"] = "auto"
+    """`auto`: the outbox where nothing of it was pruned; else the tables at their checkpoint and
+    the log's tail; else the log alone. Trap: the others are refused where they are not whole."""
 
 
 class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,11 +116,15 @@ class Relay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     mode: Literal["thread", "process"] = "thread"
     """`thread`: inside the app. `process`: somebody runs `memferry relay` beside it."""
-    batch_bytes: Positive = 256 * 1024
-    """Upper bound of one Kafka batch before compression."""
-    compression: Literal["none", "snappy", "zstd", "lz4"] = "snappy"
-    """snappy is the quickest; zstd halves its bytes for four times the work. Trap: aiokafka's lz4
-    compresses at level 9, the slowest of all."""
+    batch_bytes: Positive = 1_000_000
+    """Upper bound of one Kafka batch before compression; `kafka.max_event_bytes` bounds it, too. A
+    single larger event goes alone."""
+    linger_ms: NotNegative = 0
+    """How long the relay lets more events gather before it sends what is less than a full batch.
+    Trap: `replicated`, `applied` and every fence wait as much longer."""
+    compression: Literal["none", "snappy", "zstd", "lz4"] = "lz4"
+    """Of the batches in Kafka, each at its quickest level. lz4 costs broker and relay least; zstd
+    halves its bytes."""
 
 
 class Projector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,15 +164,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     source: str = ""
     """Name of this writing instance: one outbox, one source. Needed by the app and its relay."""
+    owns: tuple[str, ...] = ()
+    """Streams that this instance may write, as patterns such as `trade/D1-*`. Empty: all. Trap: two
+    running sources must not own one stream."""
     topic: str = "memferry"
     """Base name of the topic; generation 1 is `<topic>.1` in Kafka, decisions `<topic>.control`."""
-    domain: str = "schemas.trading"
-    """Importable module with the `DOMAIN` whose events are recorded and projected."""
+    domain: str = ""
+    """Importable module with the `DOMAIN` of hand-written kinds. Empty: every kind is derived from
+    an entity type in the app, and known to the projector from the log."""
     projection: str = ""
-    """Name of the projection and of its schema in PostgreSQL. Empty: the domain's name."""
+    """Name of the projection and of its schema in PostgreSQL. Empty: the domain's name, `app`
+    where it has none."""
     kafka: Kafka = Kafka()
     postgres: Postgres = Postgres()
     outbox: Outbox = Outbox()
+    restart: Restart = Restart()
     relay: Relay = Relay()
     projector: Projector = Projector()
     migration: Migration = Migration()
@@ -144,6 +214,8 @@ def load_settings(
     above = _from_environment() | {n: v for n, v in (overrides or {}).items() if v is not None}
     for name, value in above.items():
         _put(raw, name, value)
+    if isinstance(raw.get("owns"), str):  # a variable holds no list
+        raw["owns"] = [pattern.strip() for pattern in raw["owns"].split(",") if pattern.strip()]
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:

@@ -15,7 +15,7 @@ from compose.trading_app.repositories import Repositories
 from eventlog import ReceiptTimeout
 from eventlog.reads.question import QuestionInvalid
 from eventlog.reads.unavailable import ReadUnavailable
-from eventlog.receipts import Capability
+from eventlog.receipts import AppliedEnded, Capability
 from schemas.errors import FerryError
 from schemas.tables import key_text
 
@@ -131,7 +131,7 @@ class HttpReads:
             found, headers = await asyncio.to_thread(ask, repositories)
         except QuestionInvalid as error:
             raise Refused(400, str(error)) from error
-        except (ReadUnavailable, ReceiptTimeout, Capability) as error:
+        except (ReadUnavailable, ReceiptTimeout, AppliedEnded, Capability) as error:
             raise Refused(503, str(error)) from error
         return json(found, headers={"memferry-route": repositories.route, **headers})
 

@@ -75,6 +75,7 @@ class App:
         identity: OutboxIdentity = IDENTITY,
         queue_events: int = 50_000,
         max_event_bytes: int = 1_000_000,
+        options: Outbox = Outbox(),  # noqa: B008  (immutable)
     ) -> None:
         self.path = path
         self.accounts = {} if accounts is None else accounts
@@ -83,7 +84,7 @@ class App:
             source=identity.source,
             topic=identity.topic,
             kafka=Kafka(max_event_bytes=max_event_bytes),
-            outbox=Outbox(path=str(path), queue_events=queue_events),
+            outbox=msgspec.structs.replace(options, path=str(path), queue_events=queue_events),
         )
         self.ferry = Ferry(settings, SqliteOutbox(path, identity), DOMAIN)
         self.ferry.register("account", self.accounts)
@@ -109,8 +110,11 @@ def by_number(rings: "dict[str, deque[Reading]]") -> dict[Hashable, Any]:
 def rows_of(path: Path) -> list[OutboxRow]:
     """Return everything that is durable."""
     reader = SqliteOutboxReader(path)
+    found: list[OutboxRow] = []
     try:
-        return reader.rows(0, 1_000_000)
+        while more := reader.rows(found[-1].row if found else 0, 10_000):  # a chunk is bounded
+            found += more
+        return found
     finally:
         reader.close()
 

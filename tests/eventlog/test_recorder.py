@@ -47,17 +47,20 @@ def test_recording_changes_memory_and_says_where_the_event_is(app: App) -> None:
 
 
 def test_what_may_be_said_beside_the_data_is_kept_with_it(app: App) -> None:
-    context = Context(commandid="c-1", causationid="cause", traceparent="00-ab-cd-01")
+    def context(command: str | None) -> Context:
+        return Context(commandid=command, causationid="cause", traceparent="00-ab-cd-01")
 
-    app.ferry.record(opened("a"), context=context)
-    app.ferry.record_all([opened("b")], context=context)[0].durable(DEADLINE_S)
+    app.ferry.record(opened("a"), context=context(None))
+    app.ferry.record(opened("b"), context=context("c-1"))
+    app.ferry.record_all([opened("c")], context=context("c-2"))[0].durable(DEADLINE_S)
 
-    one, other = (envelope.decode(row.event) for row in rows_of(app.path))
-    for event in (one, other):
-        assert (event.commandid, event.causationid) == ("c-1", "cause")
-        assert event.traceparent == "00-ab-cd-01"
-    assert one.unit is None
-    assert other.unit
+    events = [envelope.decode(row.event) for row in rows_of(app.path)]
+    assert [event.commandid for event in events] == [None, "c-1", "c-2"]
+    assert {(event.causationid, event.traceparent) for event in events} == {
+        ("cause", "00-ab-cd-01")
+    }
+    assert events[0].unit is None
+    assert events[2].unit
 
 
 def test_an_entity_ends_and_may_begin_again(app: App) -> None:

@@ -9,7 +9,6 @@ import pytest
 from compose.stack.ports import free_port
 from projector.control_tables import (
     DatabaseUnreachable,
-    FormatMismatch,
     Projection,
     ProjectionMismatch,
     ProjectionMissing,
@@ -19,6 +18,7 @@ from projector.control_tables import (
     read_projection,
     set_state,
 )
+from schemas.control_format import FormatMismatch
 from schemas.errors import FerryError
 from schemas.settings import Postgres, Settings
 from tests.domains.ledger import DOMAIN

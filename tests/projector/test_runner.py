@@ -12,7 +12,8 @@ from projector.audit.run import audit
 from projector.checkpoint import ProjectionHeld
 from projector.control_tables import establish, set_state
 from projector.log import OffsetsGone
-from projector.runner import Progress, Projector, ProjectorInUse
+from projector.pump import Progress
+from projector.runner import Projector, ProjectorInUse
 from schemas.lane import CONTROL_PARTITION
 from schemas.settings import Projector as Batches
 from schemas.settings import Settings

@@ -5,21 +5,45 @@ from typing import get_args
 import msgspec
 import pytest
 
+from schemas.extraction import FieldStatistics, KindStatistics, QualityWarning
 from schemas.requests import (
+    AppWalked,
     BarrierAnswer,
     CatalogAnswer,
+    ContainerDescription,
+    ExtractionAnswer,
     RequestKind,
     SampleAnswer,
     SnapshotAnswer,
+    StatisticsAnswer,
     StoreDescription,
 )
 
 ANSWERS: list[msgspec.Struct] = [
     CatalogAnswer(
-        "app-1", 17, [StoreDescription("account", "Account", "dict", 3, 3, 2, False)], ["reading"]
+        "app-1",
+        17,
+        [StoreDescription("account", "Account", "dict", 3, 3, 2, False, "app.accounts", 900)],
+        ["reading"],
+        AppWalked(1, 9, True, [ContainerDescription("app.x", "dict of 1 X")], {"app.y": "z"}),
+    ),
+    StatisticsAnswer(
+        "app-1",
+        [
+            KindStatistics(
+                "account",
+                3,
+                2,
+                "opened_at",
+                [FieldStatistics("balance", 2, 0, 2, True, "0")],
+                [QualityWarning("stale", "account", "opened_at", 1, "old", ["a"])],
+                [{"a": 1}],
+            )
+        ],
     ),
     SnapshotAnswer(3, 9, False, "an entity is invalid"),
     BarrierAnswer({0: 5, 2: 9}),
+    ExtractionAnswer("app-1", 17, {"account": 3}),
     SampleAnswer(7, ["account a: balance"]),
 ]
 
@@ -38,4 +62,15 @@ def test_a_snapshot_that_stopped_for_no_reason_has_none() -> None:
 
 
 def test_what_may_be_asked_does_not_change_under_apps_out_there() -> None:
-    assert get_args(RequestKind) == ("memory", "catalog", "snapshot", "barrier", "sample")
+    assert get_args(RequestKind) == (
+        "memory", "catalog", "snapshot", "barrier", "sample", "statistics", "extraction"
+    )  # fmt: skip
+
+
+def test_an_app_of_before_says_nothing_of_memory_and_of_walks() -> None:
+    old = b'{"source":"a","pid":1,"unregistered":[],"stores":[{"kind":"k","entity":"K",'
+    old += b'"container":"dict","streams":1,"entities":1,"unrecorded":0,"windowed":false}]}'
+
+    found = msgspec.json.decode(old, type=CatalogAnswer)
+
+    assert (found.stores[0].memory_bytes, found.walked) == (0, AppWalked())

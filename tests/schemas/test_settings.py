@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -71,11 +71,12 @@ def test_every_setting_can_be_given_in_the_environment(
 ) -> None:
     default = getattr(Settings(), field)
     inner = default.__struct_fields__ if isinstance(default, msgspec.Struct) else ()
+    types = get_type_hints(type(default)) if inner else {}
     for name in inner or [""]:
         present = getattr(default, name) if name else default
-        text = {"mode": "process", "compression": "none"}.get(
-            name, "17" if isinstance(present, int) else "words"
-        )
+        choices = {c for c in get_args(types.get(name)) if isinstance(c, str)} - {present}
+        plain = "true" if present is False else "17" if isinstance(present, int) else "words"
+        text = min(choices or {plain})
         monkeypatch.setenv("_".join(["MEMFERRY", field.upper(), name.upper()]).rstrip("_"), text)
 
     found = getattr(load_settings(), field)

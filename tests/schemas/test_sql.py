@@ -15,6 +15,8 @@ NAMES = sorted(path.name.removesuffix(".sql") for path in files(shared).iterdir(
                if path.name.endswith(".sql"))  # fmt: skip
 ONE = uuid.UUID(int=1)
 ARGUMENTS: dict[str, tuple[Any, ...] | dict[str, Any]] = {
+    "applied_by_all": {"topic": "t", "source": "app-1", "generation": 1},
+    "applied_of_source": {"projection": "p", "source": "app-1", "generation": 1},
     "fence_abort": {"fence": ONE, "reason": "why"},
     "fence_answer": {
         "fence": ONE,
@@ -25,9 +27,10 @@ ARGUMENTS: dict[str, tuple[Any, ...] | dict[str, Any]] = {
     },
     "fence_opened": {"fence": ONE, "source": "app-1", "pause_ms": 1.5},
     "fences_of_projection": {"projection": "p", "held": [str(ONE)]},
-    "lanes_of_source": ("p", "app-1", 1),
+    "memory_line_drop": (ONE,),
     "request_answered": {"id": ONE, "state": "answered", "answer": "{}"},
     "request_failed": {"id": ONE, "detail": "why"},
+    "request_question": (ONE,),
     "requests_of_source": ("p", "app-1"),
     "route_followed": {"projection": "p", "source": "app-1", "decision": 1},
     "route_read": ("p",),
@@ -61,7 +64,9 @@ def add_request(
 
 
 def test_every_statement_is_tried_here() -> None:
-    assert set(NAMES) == {*ARGUMENTS, "control_tables", "memory_row_copy"}
+    assert set(NAMES) == {
+        *ARGUMENTS, "control_tables", "memory_line_copy", "memory_row_copy"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

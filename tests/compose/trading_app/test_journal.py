@@ -6,6 +6,7 @@ import msgspec
 from compose.trading_app.journal import Journal
 from compose.trading_app.recording import Recorded
 from eventlog import Receipt
+from eventlog.receipts import Promises
 from schemas.trading import DOMAIN
 from tests.compose.trading_app.trading import trade
 
@@ -15,8 +16,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def receipt(number: int) -> Receipt:
-    durable = Receipt.__new__(Receipt)
-    durable.event_id, durable.stream, durable.partition = f"id-{number}", "trade/T-1", 2
+    durable = Receipt(Promises(), f"id-{number}", 2, "trade/T-1", b"", b"")
     durable.seq = number
     return durable
 
