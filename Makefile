@@ -3,19 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := eventlog projector schemas compose tests
+SOURCES := eventlog projector schemas compose tests docs/quickstart.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench switches clean
+.PHONY: help demo test check bench switches collections clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 demo: $(VENV)/all.installed ## Carry a live trading app into PostgreSQL and back, prove it (under 2 min)
 	@$(BIN)/memferry demo $(ARGS)
 
-test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.installed ## Lint, types, and the rules of the house
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -28,6 +28,9 @@ bench: $(VENV)/dev.installed ## Measure; ONLY=name,... measures some
 
 switches: $(VENV)/dev.installed ## Move reads there and back COUNT times under load, with kills that SEED decides
 	@$(BIN)/python -m tests.journeys.switches $(or $(COUNT),20) $(or $(SEED),1)
+
+collections: $(VENV)/dev.installed ## Change recorded collections beside plain ones, COUNT histories that SEED decides
+	@$(BIN)/python -m tests.eventlog.recorded.long $(or $(COUNT),2000) $(or $(SEED),1)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

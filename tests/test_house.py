@@ -171,7 +171,7 @@ def test_no_file_names_a_directory_of_somebodys_machine() -> None:
 def test_the_rules_look_at_every_room() -> None:
     seen = {name_of(path).split("/")[0] for path in files() if path.suffix == ".py"}
 
-    assert seen == set(ROOMS)
+    assert seen == {*ROOMS, "docs"}  # docs has the quickstart, which a user starts as it is
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import catch_up, cutover, pipeline, record, relay
+from tests.benchmarks import catch_up, cutover, opening, pipeline, record, relay
 from tests.benchmarks.result import Benchmark, Result
 
 BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
     (("record_p50_us", "record_p99_us"), record.latency),
     (("record_durable_events_per_s",), record.sustained),
+    (("receipt_durable_p99_ms",), record.receipts),
+    (("outbox_open_s",), opening.full_outbox),
     (("relay_events_per_s",), relay.from_full_outbox),
     (("catch_up_events_per_s",), catch_up.one_process),
     (("pipeline_events_per_s",), pipeline.everything),

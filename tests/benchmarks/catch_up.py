@@ -16,7 +16,8 @@ from eventlog.shim import attach
 from projector.copy_text import copy_rows
 from schemas.settings import Settings
 from schemas.trading.trades import TradeOpened, _opened
-from tests.benchmarks.relay import fill_outbox, relay_all
+from tests.benchmarks.relay import fill_outbox
+from tests.benchmarks.relay_process import relay_all
 from tests.benchmarks.result import Result, result
 from tests.benchmarks.workload import settings_for, trade_events
 
