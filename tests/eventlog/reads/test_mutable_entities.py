@@ -59,6 +59,17 @@ def test_what_was_read_from_memory_does_not_change(
     assert memory.get("A").fills == [1, 2]
 
 
+def test_what_was_read_of_a_watched_container_does_not_change(ferry: Ferry) -> None:
+    held = {"A": Order("A", 1, [1])}
+    ferry.watch("orders", held, Order)
+    read = memory_of(ferry).get("A")
+
+    with ferry.mutates("orders"):
+        held["A"].fills.append(2)
+
+    assert read.fills == [1]
+
+
 def test_what_was_read_can_be_changed_without_being_recorded(
     ferry: Ferry, orders: Mapping[str, Order]
 ) -> None:

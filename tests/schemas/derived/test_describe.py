@@ -98,6 +98,11 @@ def test_a_key_that_names_nothing_for_certain_is_refused(
         describe("order", Order, key=key, stream=stream)
 
 
+def test_a_key_that_may_be_missing_is_refused() -> None:
+    with pytest.raises(KindNotDerivable, match="'key' is no key: it may be None"):
+        describe("thing", of([("key", str | None)]), key=("key",))
+
+
 @pytest.mark.parametrize("name", ["", "Order", "1st", "a b", "x" * 56, 'a"b'])
 def test_a_name_that_is_no_table_is_refused(name: str) -> None:
     with pytest.raises(KindNotDerivable, match="cannot name a kind or table"):

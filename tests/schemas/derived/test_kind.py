@@ -54,7 +54,8 @@ def test_memory_claims_the_row_that_the_projector_makes(kind: Kind, entity: Any)
 
 def test_sets_have_one_order_wherever_they_were_made() -> None:
     one, other = order(), order()
-    one.tags, other.tags = set("abcdefgh"), set("hgfedcba")
+    names = [f"tag-{number}" for number in range(100)]  # enough for places in the set to collide
+    one.tags, other.tags = set(names), set(reversed(names))
 
     assert ORDERS.rows(one) == ORDERS.rows(other)
 
