@@ -12,6 +12,7 @@ from eventlog.recorded.collecting import Collecting
 from eventlog.recorded.elements import Elements, Entities
 from eventlog.recorded.shapes import learn
 from eventlog.recorded.watchable import classes_of
+from eventlog.stores import StoreRefused
 from eventlog.watched import Block, WatchedStore
 from schemas.errors import FerryError
 
@@ -68,6 +69,11 @@ class Capturing(Collecting):
         else:
             elements, kind = self._wrapped(name, [("key", key_type)], of)
         content = container if callable(container) else lambda: container
+        if not isinstance(content(), Mapping):
+            raise StoreRefused(
+                f"a {type(content()).__name__} cannot be watched as {name!r}",
+                remedy="watch a dict, or a function that returns one",
+            )
         with self.lock, self.memory_lock:
             store = WatchedStore(kind, content, elements, state, self.memory_lock)
             self.keep(store)
@@ -219,10 +225,14 @@ class Mutates:
     def _named(self, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any] | None:
         key, keys = self._key, self._keys
         if key is not None:
-            return [key(*given, **named) if callable(key) else key]
-        if keys is not None:
-            return list(keys(*given, **named) if callable(keys) else keys)
-        return None
+            found = [key(*given, **named) if callable(key) else key]
+        elif keys is not None:
+            found = list(keys(*given, **named) if callable(keys) else keys)
+        else:
+            return None
+        for one in found:
+            self._stores[0].require_key(one)
+        return found
 
     # --- what both do; the first under the shim's memory lock
 

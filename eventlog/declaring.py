@@ -79,6 +79,15 @@ class Declarations:
                 remedy="give the changed type another stream and table, or write the kind by hand "
                 "with both events (docs/domain.md)",
             )
+        for other in self._known.values():
+            if other.table == description.table and other.name != description.name:
+                raise KindChanged(
+                    f"table {description.table!r} is kind {other.name!r}'s in the log, it cannot "
+                    f"be kind {description.name!r}'s",
+                    where=f"table {description.table}",
+                    remedy="give the collection another name: what the log holds of the first one "
+                    "stays",
+                )
         if any(kind.name == description.name for kind in self._ferry.domain.kinds):
             raise DomainInvalid(
                 f"kind {description.name!r} is there already",
@@ -106,7 +115,9 @@ def declared_in(rows: Sequence[OutboxRow]) -> list[KindDescription]:
 
 
 def _columns(kind: KindDescription) -> str:
-    return ", ".join(f"{c.name} {c.type}{'?' if c.nullable else ''}" for c in kind.columns)
+    columns = ", ".join(f"{c.name} {c.type}{'?' if c.nullable else ''}" for c in kind.columns)
+    ring = ", a ring whose table keeps history" if kind.windowed else ""
+    return f"{columns}, key {'/'.join(kind.key)}, table {kind.table}{ring}"
 
 
 class Declaring(States):

@@ -1,7 +1,9 @@
 """Recording: validate, evolve, queue and apply one mutation in one step; return its receipt."""
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -72,6 +74,8 @@ class Recorder(Catalog):
         self._evolving = False
         self._recorded = 0
         self._closers: list[Callable[[float], None]] = []
+        this = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: (found := this()) and found._end_in_fork())
 
     # --- recording
 
@@ -279,6 +283,13 @@ class Recorder(Catalog):
                 self._closers.pop()(timeout)
         finally:
             self._outbox.close()
+
+    def _end_in_fork(self) -> None:
+        """In a forked child: its threads stayed in the parent, so nothing would be committed."""
+        self._closed = FerryClosed(
+            f"the ferry of source {self.source!r} belongs to the process that forked this one",
+            remedy="attach in each process, with a source and an outbox of its own",
+        )
 
     def _on_halt(self, error: FerryError) -> None:
         self._closed = error

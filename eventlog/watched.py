@@ -8,12 +8,14 @@ import msgspec
 
 from eventlog.recorded.elements import Elements
 from eventlog.recorded.places import MISSING
+from eventlog.recorded.refusals import KeyDiffers
 from eventlog.recorded.shapes import shape_of
 from eventlog.recorded.stores import key_of_stream, stream_names
 from schemas.domain import Kind
 from schemas.errors import FerryError
 from schemas.validity import EventInvalid, Validator
 
+_KEY_TYPES: dict[str, type] = {"text": str, "integer": int}
 CHUNK_ENTITIES = 64
 """Entities looked at in one hold of the shim's lock."""
 Content = Callable[[], Mapping[Any, Any]]
@@ -63,6 +65,7 @@ class WatchedStore:
         self.kind = kind
         self.container = f"watched {type(content()).__name__}"
         self.content = content
+        self._key_types = _key_types_of(kind)
         self.recorded: dict[Any, bytes] = {}
         self.blocks: list[Block] = []
         self._elements = elements
@@ -72,6 +75,20 @@ class WatchedStore:
         self._decode: Callable[[bytes], Any] = msgspec.json.decode
         for difference in self.differences(None):
             self.recorded[difference.key] = difference.data
+
+    def require_key(self, key: Any) -> None:
+        """Check that something may be a key here; raises KeyDiffers: no such key ever changes."""
+        wanted = self._key_types
+        if not wanted:
+            return  # a hand-written kind says nothing of them
+        parts = key if isinstance(key, tuple) and len(wanted) > 1 else (key,)
+        if tuple(map(type, parts)) != wanted:
+            names = ", ".join(cls.__name__ for cls in wanted)
+            raise KeyDiffers(
+                f"{key!r} is no key: keys are {names if len(wanted) == 1 else f'({names})'}",
+                where=f"kind {self.kind.name}, `key` or `keys` of ferry.mutates",
+                remedy="let `key` be the key itself; several of them are a list, by `keys`",
+            )
 
     def differences(self, keys: Iterable[Any] | None) -> list[Difference]:
         """Return what differs from what was recorded, among these keys or all; raises EventInvalid.
@@ -223,3 +240,10 @@ class WatchedStore:
 
     def _thawed(self, data: bytes) -> Any:
         return self.kind.evolve(None, self._decode(data))
+
+
+def _key_types_of(kind: Kind) -> tuple[type, ...]:
+    if kind.description is None:
+        return ()
+    columns = {column.name: column.type for column in kind.description.columns}
+    return tuple(_KEY_TYPES[columns[name]] for name in kind.key)

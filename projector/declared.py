@@ -55,6 +55,14 @@ def learned_domain(settings: Settings) -> Domain:
 
 
 def _note(declared: dict[str, KindDescription], kind: KindDescription, source: str) -> None:
+    others = (other.name for other in declared.values() if other.table == kind.table)
+    if any(name != kind.name for name in others):
+        raise KindContradicted(
+            f"source {source!r} declares kind {kind.name!r} with another kind's table "
+            f"{kind.table!r}",
+            where="the control topic",
+            remedy="give one of them a table of its own, in a new topic (`topic`)",
+        )
     known = declared.setdefault(kind.name, kind)
     if known != kind:
         raise KindContradicted(

@@ -19,6 +19,12 @@ class EventRefused(FerryError):
     """The tables do not take what an event does to them; its partition stops before it."""
 
 
+_REFUSALS = (
+    ChangeRefused, psycopg.DataError, psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,  # a row that no index takes, say: not a passing trouble
+)  # fmt: skip
+
+
 class Transactions:
     """Applies segments, moving the claim's offsets and lanes with what is committed.
 
@@ -41,7 +47,7 @@ class Transactions:
         """
         try:
             self._commit(segments)
-        except (ChangeRefused, psycopg.DataError, psycopg.IntegrityError) as error:
+        except _REFUSALS as error:
             if len(segments) > 1:
                 return [stop for segment in segments for stop in self.apply([segment])]
             return self._halve(segments[0], error)

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from schemas.derived.ddl import ddl_of
-from schemas.derived.describe import constrained, describe, fields_of
+from schemas.derived.describe import describe, fields_of
 from schemas.derived.description import Column, ColumnType, KindDescription
-from schemas.derived.document import document_of
+from schemas.derived.freezing import Freezer, require_numeric
 from schemas.domain import Kind
 from schemas.tables import Change, Delete, Row, Table, Upsert
 from schemas.validity import EventInvalid
@@ -33,9 +33,8 @@ _TYPES: dict[ColumnType, Any] = {
     "document": Any,
 }
 """What the columns' types take, and no more: text without NUL, integers of 64 bits."""
-_REFUSED = (msgspec.MsgspecError, TypeError, ValueError, AttributeError, OverflowError)
-_NUL = b"\\u0000"
-_NATIVE = (Decimal, datetime.datetime, datetime.date)
+_KEY_TEXT = Annotated[str, Meta(pattern="^[^\u0000]*$", max_length=512)]
+"""An index holds a row of some 2,700 bytes at most."""
 Make = Callable[[Any], Any]
 
 
@@ -51,7 +50,7 @@ def kind_of(description: KindDescription, entity: type | None = None) -> Kind:
         thaw: Make = _copier(stated, own)
     else:
         own = entity
-        snapshot, thaw = _Freezer(description, entity, stated).freeze, _thawer(entity, stated)
+        snapshot, thaw = Freezer(description, entity, stated).freeze, _thawer(entity, stated)
 
     def evolve(_: Any, event: Any) -> Any:
         return None if type(event) is removed else thaw(event)
@@ -137,85 +136,6 @@ def _facts(description: KindDescription, entity: type | None) -> Kind:
     )
 
 
-class _Freezer:
-    """Makes the state-carrying event of the app's own entities, checking what columns cannot."""
-
-    def __init__(self, description: KindDescription, entity: type, stated: type) -> None:
-        self._stated = stated
-        self._entity = entity
-        fields = fields_of(entity)
-        columns = {column.name: column for column in description.columns}
-        self._get: Callable[[Any], tuple[Any, ...]] = (
-            attrgetter(*(field.name for field in fields))
-            if len(fields) > 1
-            else (lambda value: (getattr(value, fields[0].name),))
-        )
-        declared = get_type_hints(entity, include_extras=True)
-        self._documents: list[tuple[int, str, Any]] = []
-        self._constrained: list[tuple[int, str, Any]] = []
-        for place, field in enumerate(fields):
-            entry = (place, field.name, declared[field.name])
-            if columns[field.name].type == "document":
-                self._documents.append(entry)
-            elif constrained(field.type):
-                self._constrained.append(entry)
-
-    def freeze(self, entity: Any) -> Any:
-        """Return the event; it shares nothing that may change with the entity."""
-        if type(entity) is not self._entity:
-            raise EventInvalid(
-                f"a {type(entity).__name__} is no {self._entity.__name__}",
-                remedy=f"keep {self._entity.__name__} there, and no subclass of it",
-            )
-        try:
-            values = self._get(entity)
-        except AttributeError as error:
-            raise EventInvalid(f"a field is missing: {error}", remedy="set every field") from error
-        if not (self._documents or self._constrained):
-            return self._stated(*values)
-        changed = list(values)
-        for place, name, declared in self._documents:
-            changed[place] = self._document(name, changed[place], declared)
-        for place, name, declared in self._constrained:
-            changed[place] = self._scalar(name, changed[place], declared)
-        return self._stated(*changed)
-
-    def _document(self, name: str, value: Any, declared: Any) -> Any:
-        """Return a value as JSON has it, where that reads back as what its field declares."""
-        try:
-            data, other_keys = document_of(value)
-            plain = msgspec.json.decode(data)
-            back = msgspec.convert(plain, declared, str_keys=True)
-            same = document_of(back)[0] == data
-            # Money that is no number is not equal to itself; two keys may have one text.
-            if same and (other_keys or b'"NaN"' in data or b'Infinity"' in data):
-                same = bool(back == value)
-        except _REFUSED as error:
-            raise self._refusal(name, f"cannot be recorded: {error}") from error
-        if not same:
-            raise self._refusal(name, "would not read back as it was written")
-        if _NUL in data:
-            raise self._refusal(name, "holds a NUL character, which PostgreSQL cannot keep")
-        return plain
-
-    def _scalar(self, name: str, value: Any, declared: Any) -> Any:
-        """Return a value as its column has it, where its field's declaration allows it."""
-        try:
-            plain = msgspec.to_builtins(value, builtin_types=_NATIVE)
-            same = bool(msgspec.convert(plain, declared, builtin_types=_NATIVE) == value)
-        except _REFUSED as error:
-            raise self._refusal(name, f"cannot be recorded: {error}") from error
-        if not same:
-            raise self._refusal(name, "would not read back as it was written")
-        return plain
-
-    def _refusal(self, name: str, what: str) -> EventInvalid:
-        return EventInvalid(
-            f"{self._entity.__name__}.{name} {what}",
-            remedy="give the field a value of its declared type",
-        )
-
-
 def _thawer(entity: type, stated: type) -> Make:
     """Return how the app's own entity is made from an event."""
     names = [(field.name, field.encode_name) for field in fields_of(entity)]
@@ -241,10 +161,12 @@ def _converted(row: Row, own: Any) -> Any:
 
 def _refuse_unkeepable(fact: Any, decode: Callable[[bytes], Any]) -> None:
     """Refuse a fact that its own type allows and no column takes."""
+    for name in fact.__struct_fields__:
+        require_numeric(getattr(fact, name), f"{type(fact).__name__}.{name}")
     data = msgspec.json.encode(fact)
     try:
-        decode(data)
-    except msgspec.MsgspecError as error:
+        msgspec.msgpack.encode(decode(data))  # refuses integers of more than 64 bits within
+    except (msgspec.MsgspecError, OverflowError) as error:
         raise EventInvalid(
             f"{type(fact).__name__} cannot be kept: {error}",
             remedy="integers have 64 bits, text has no NUL character",
@@ -252,11 +174,11 @@ def _refuse_unkeepable(fact: Any, decode: Callable[[bytes], Any]) -> None:
 
 
 def _fields(description: KindDescription) -> list[tuple[str, Any]]:
-    return [(column.name, _type_of(column)) for column in description.columns]
+    return [(c.name, _type_of(c, c.name in description.key)) for c in description.columns]
 
 
-def _type_of(column: Column) -> Any:
-    kind = _TYPES[column.type]
+def _type_of(column: Column, in_key: bool) -> Any:
+    kind = _KEY_TEXT if in_key and column.type == "text" else _TYPES[column.type]
     return kind | None if column.nullable else kind
 
 
@@ -268,7 +190,7 @@ def _stated(description: KindDescription) -> type[msgspec.Struct]:
 
 @cache
 def _removed(description: KindDescription) -> type[msgspec.Struct]:
-    fields = [(c.name, _type_of(c)) for c in description.columns if c.name in description.key]
+    fields = [(c.name, _type_of(c, True)) for c in description.columns if c.name in description.key]
     fields.sort(key=lambda field: description.key.index(field[0]))
     return msgspec.defstruct(f"{_class_name(description)}Removed", fields, frozen=True, gc=False)
 

@@ -141,10 +141,26 @@ def test_two_kinds_cannot_have_one_table(start: Callable[..., Ferry]) -> None:
     declare(ferry)
     ferry.entity(stream="other", key="symbol")(Other)
 
-    with pytest.raises(DomainInvalid, match="table positions belongs to two kinds"):
+    with pytest.raises(KindChanged, match="table 'positions' is kind 'position''s in the log"):
         ferry.declarations.kind_of_entity(Other, "positions")
 
     assert len(declarations_in(rows_of_durable(ferry))) == 1
+
+
+def test_a_table_of_the_log_is_not_given_to_another_kind_by_a_later_run(
+    start: Callable[..., Ferry],
+) -> None:
+    first = start()
+    declare(first)
+    first.dict("limits", int)
+    first.close(DEADLINE_S)
+    second = start()
+    second.entity(stream="limit", key="symbol")(Position)
+
+    with pytest.raises(KindChanged, match="table 'limits' is kind 'limits''s in the log"):
+        second.dict("limits", Position)
+
+    assert len(declarations_in(rows_of_durable(second))) == 2
 
 
 def rows_of_durable(ferry: Ferry) -> list[OutboxRow]:

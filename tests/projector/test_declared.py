@@ -77,7 +77,7 @@ async def test_a_projector_without_user_code_makes_tables_and_rows(
     sample = order()
     assert row == (
         1, "buy", "open", Decimal("1.50"), 1, 0.1, True, sample.placed_at, sample.day,
-        str(sample.token), [{"price": "1.50", "quantity": 2}], ["a", "b"], {"by": "ann"},
+        str(sample.token), [{"price": "1.50", "quantity": 2}], ["a", "b"], {"by": "ann"}, [],
     )  # fmt: skip
 
 

@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +12,7 @@ from projector.checkpoint import Fenced, claim
 from projector.control_tables import Projection
 from projector.transaction import EventRefused
 from schemas.errors import FerryError
+from schemas.lane import partition_of
 from schemas.settings import Settings
 from tests.projector.app import App, accounts_in, tables
 from tests.projector.segments import Worker, lanes_in, offsets_in
@@ -129,6 +131,22 @@ def test_a_row_that_is_there_already_names_table_and_key(
 
     assert "table accounts" in error.where
     assert f"(account)=({A})" in error.where
+
+
+def test_a_key_that_no_index_takes_stops_its_partition_alone(
+    app: App, database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    names = (secrets.token_hex(9_000) for _ in range(100))
+    long = next(name for name in names if partition_of(f"account/{name}", 3) == 0)
+    app.open(A, long, C)
+    worker = Worker(database, projection)
+
+    ((segment, error),) = worker.transactions.apply(worker.segments(app))
+
+    assert segment.partition == 0
+    assert isinstance(error, EventRefused)
+    assert "index row" in str(error)
+    assert {row[0] for row in tables(database, projection.name)["accounts"]} == {A, C}
 
 
 def test_duplicates_before_a_bad_event_are_done_with(

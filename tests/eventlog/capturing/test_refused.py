@@ -9,6 +9,8 @@ import pytest
 
 from eventlog.capture import NotAMutator, NotWatched
 from eventlog.entry import FerryClosed
+from eventlog.recorded.refusals import KeyDiffers
+from eventlog.stores import StoreRefused
 from schemas.derived.describe import KindNotDerivable
 from schemas.errors import FerryError
 from schemas.validity import EventInvalid
@@ -85,3 +87,24 @@ def test_what_cannot_be_captured_is_refused_with_the_next_step(app: App) -> None
             attempt()
         assert isinstance(error.value, refused) or "Odd.a" in str(error.value)
         assert error.value.remedy
+
+
+@pytest.mark.parametrize("key", [("EUR", "BTC"), 5, None, b"EUR", ["EUR"], frozenset(["EUR"])])
+def test_what_is_no_key_is_refused_before_anything_runs(app: App, key: Any) -> None:
+    @app.ferry.mutates("balances", key=lambda: key)
+    def change() -> None:
+        app.balances["EUR"].total = Decimal(7)
+
+    with pytest.raises(KeyDiffers, match="is no key: keys are str"):
+        change()
+
+    assert app.balances["EUR"].total == Decimal(100)
+    with pytest.raises(KeyDiffers), app.ferry.mutates("balances", keys=["EUR", key]):
+        raise AssertionError("the block is not entered")
+
+
+def test_what_is_no_dict_cannot_be_watched(app: App) -> None:
+    watched: Any = [1]
+
+    with pytest.raises(StoreRefused, match="a list cannot be watched as 'numbers'"):
+        app.ferry.watch("numbers", watched, int)

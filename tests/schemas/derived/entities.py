@@ -44,6 +44,7 @@ class Order:
     fills: list[Fill]
     tags: set[str]
     notes: dict[str, str] = dataclasses.field(default_factory=dict)
+    counts: list[int] = dataclasses.field(default_factory=list)
 
 
 class Trade(msgspec.Struct, frozen=True):

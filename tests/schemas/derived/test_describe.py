@@ -52,6 +52,7 @@ def test_every_type_has_its_column() -> None:
         "fills": ("document", False),
         "tags": ("document", False),
         "notes": ("document", False),
+        "counts": ("document", False),
     }
     assert description.table == "order"
 
