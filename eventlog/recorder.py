@@ -5,6 +5,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -74,8 +75,7 @@ class Recorder(Catalog):
         self._evolving = False
         self._recorded = 0
         self._closers: list[Callable[[float], None]] = []
-        this = weakref.ref(self)
-        os.register_at_fork(after_in_child=lambda: (found := this()) and found._end_in_fork())
+        os.register_at_fork(after_in_child=partial(_end_in_fork, weakref.ref(self)))
 
     # --- recording
 
@@ -284,12 +284,15 @@ class Recorder(Catalog):
         finally:
             self._outbox.close()
 
-    def _end_in_fork(self) -> None:
-        """In a forked child: its threads stayed in the parent, so nothing would be committed."""
-        self._closed = FerryClosed(
-            f"the ferry of source {self.source!r} belongs to the process that forked this one",
-            remedy="attach in each process, with a source and an outbox of its own",
-        )
-
     def _on_halt(self, error: FerryError) -> None:
         self._closed = error
+
+
+def _end_in_fork(this: "weakref.ref[Recorder]") -> None:
+    """In a forked child: its threads stayed in the parent, so nothing would be committed."""
+    ferry = this()
+    if ferry is not None:
+        ferry._closed = FerryClosed(
+            f"the ferry of source {ferry.source!r} belongs to the process that forked this one",
+            remedy="attach in each process, with a source and an outbox of its own",
+        )
