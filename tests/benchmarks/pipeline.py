@@ -54,6 +54,7 @@ def everything() -> list[Result]:
         }  # fmt: skip
         environment = os.environ | {
             "MEMFERRY_TOPIC": name, "MEMFERRY_PROJECTION": name,
+            "MEMFERRY_DOMAIN": "schemas.trading",
             "MEMFERRY_KAFKA_BOOTSTRAP": endpoints.kafka,
             "MEMFERRY_POSTGRES_DSN": endpoints.postgres,
         }  # fmt: skip

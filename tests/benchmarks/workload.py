@@ -79,6 +79,7 @@ def market_events(count: int) -> Iterator[msgspec.Struct]:
 def settings_for(name: str, kafka: str, dsn: str, directory: str, partitions: int) -> Settings:
     """Return settings of a benchmark's own topic, projection and outbox."""
     return Settings(
+        domain="schemas.trading",
         source="bench",
         topic=name,
         projection=name,
