@@ -10,9 +10,8 @@ from zlib import crc32
 import msgspec
 
 from eventlog.outbox.contract import OutboxReader, OutboxRow
+from eventlog.restart.fold import events_of
 from eventlog.stores import Store
-from schemas import envelope
-from schemas.control import CONTROL_PREFIX
 from schemas.domain import Kind, TransitionRefused
 from schemas.errors import FerryError
 
@@ -58,7 +57,7 @@ def changed(
 
     `copy` and `row` are of one moment. What the log has and memory has not is told of kinds that
     keep one entity a stream; elsewhere it was evicted.
-    Raises: LogNotHere where the outbox was pruned, StateNotRecordable.
+    Raises: LogNotHere where the outbox was pruned, StateNotRecordable, EventTypeGone.
     """
     _require_whole(reader)
     kind = store.kind
@@ -94,21 +93,9 @@ def _of_bucket(
 
 
 def _fold(kind: Kind, rows: Iterator[OutboxRow], wanted: set[Any] | None) -> dict[Any, Any]:
-    decoders = {name: msgspec.json.Decoder(event).decode for name, event in kind.events.items()}
     key_of = kind.key_getter()
     said: dict[Any, Any] = {}
-    for row in rows:
-        found = envelope.decode(row.event)
-        if found.type.startswith(CONTROL_PREFIX):
-            continue
-        decode = decoders.get(found.type)
-        if decode is None:
-            raise LogNotHere(
-                f"kind {kind.name!r} has no event type {found.type}, and the log holds one",
-                where=f"stream {row.stream}, partition {row.partition}, seq {row.seq}",
-                remedy="keep every type that was ever recorded among the kind's `events`",
-            )
-        event = decode(found.data)
+    for _, event in events_of(kind, rows):
         key = key_of(event)
         if wanted is not None and key not in wanted:
             continue

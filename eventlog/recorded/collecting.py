@@ -1,6 +1,7 @@
 """The shim's part that makes recorded collections."""
 
 import builtins
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from schemas.domain import Kind
 _STREAM = "collection"
 
 
-class Collecting(Declaring):
+class Collecting(Declaring, ABC):
     """Makes containers whose every change is recorded before it happens."""
 
     def dict(
@@ -103,9 +104,9 @@ class Collecting(Declaring):
             self.keep(store)
             self.bring_back(store)
 
+    @abstractmethod
     def bring_back(self, store: Store) -> None:
         """After a restart, bring a store to what the log says of its streams."""
-        raise NotImplementedError
 
 
 def _require_watchable(of: Any) -> None:

@@ -1,5 +1,6 @@
 """What every recorded collection does: a change within an element is recorded as that element."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,7 +22,7 @@ from schemas.domain import Kind
 _SCALARS = frozenset((str, int, float, bool, bytes, type(None), Decimal, datetime, date))
 
 
-class Collection:
+class Collection(ABC):
     """The side of a recorded container that its user does not see.
 
     Every method is called while the change has the shim's locks. `store` is set by who makes it.
@@ -45,17 +46,17 @@ class Collection:
 
     # --- what a kind of container says of itself
 
+    @abstractmethod
     def keys_of(self, value: Any) -> Sequence[Any]:
         """Return the keys under which an element is, or holds, a value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at(self, key: Any) -> Any:
         """Return the element of a key."""
-        raise NotImplementedError
 
+    @abstractmethod
     def put_raw(self, key: Any, element: Any) -> None:
         """Set an element without recording it."""
-        raise NotImplementedError
 
     # --- changes within an element
 

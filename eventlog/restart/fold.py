@@ -1,6 +1,7 @@
 """Events folded into a store by their kind's `evolve`; the log goes over what the store holds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -8,6 +9,7 @@ from eventlog.outbox.contract import OutboxRow
 from eventlog.stores import Store
 from schemas import envelope
 from schemas.control import CONTROL_PREFIX
+from schemas.domain import Kind
 from schemas.errors import FerryError
 
 
@@ -15,18 +17,10 @@ class EventTypeGone(FerryError):
     """The log holds events of a type that the kind no longer declares."""
 
 
-def restore(rows: Iterable[OutboxRow], store: Store, begun: Iterable[str] = ()) -> set[str]:
-    """Bring a store to the state that the log holds of its streams; return those streams.
-
-    An entity of a stream in the log is what the log says, whatever the app had; streams that were
-    never recorded are left as the app has them. The rows of `begun` streams go on from the state
-    that the store has; those of others begin with their first event.
-    """
-    kind = store.kind
+def events_of(kind: Kind, rows: Iterable[OutboxRow]) -> Iterator[tuple[OutboxRow, Any]]:
+    """Yield the events of a kind among rows, decoded; raises EventTypeGone."""
     prefix = f"{kind.name}/"
     decoders = {name: msgspec.json.Decoder(event) for name, event in kind.events.items()}
-    key_of = kind.key_getter()
-    restored = set(begun)
     for row in rows:
         if not row.stream.startswith(prefix):
             continue
@@ -40,10 +34,23 @@ def restore(rows: Iterable[OutboxRow], store: Store, begun: Iterable[str] = ()) 
                 where=f"stream {row.stream}, partition {row.partition}, seq {row.seq}",
                 remedy="keep every type that was ever recorded among the kind's `events`",
             )
+        yield row, decoder.decode(found.data)
+
+
+def restore(rows: Iterable[OutboxRow], store: Store, begun: Iterable[str] = ()) -> set[str]:
+    """Bring a store to the state that the log holds of its streams; return those streams.
+
+    An entity of a stream in the log is what the log says, whatever the app had; streams that were
+    never recorded are left as the app has them. The rows of `begun` streams go on from the state
+    that the store has; those of others begin with their first event.
+    """
+    kind = store.kind
+    key_of = kind.key_getter()
+    restored = set(begun)
+    for row, event in events_of(kind, rows):
         if row.stream not in restored:
             restored.add(row.stream)
             store.forget(row.stream)
-        event = decoder.decode(found.data)
         key = key_of(event)
         store.put(key, kind.evolve(store.get(key), event))
     return restored

@@ -8,6 +8,21 @@ from eventlog.outbox.tail import Tail
 from eventlog.relay import Relay
 from schemas.settings import Settings
 from tests.eventlog.app import DEADLINE_S, App, opened
+from tests.eventlog.broker import app_without_relay, make_topics
+
+
+def with_topics(settings: Settings) -> Settings:
+    """Make the settings' topics."""
+    make_topics(settings)
+    return settings
+
+
+def left_behind(settings: Settings) -> App:
+    """Return a closed app with forty events and more in its outbox."""
+    made = app_without_relay(settings)
+    record(made, 0, 40)
+    made.close()
+    return made
 
 
 def record(app: App, first: int, count: int) -> None:

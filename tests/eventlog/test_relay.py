@@ -18,29 +18,23 @@ from tests.eventlog.broker import (
     by_lane,
     closed_port,
     events_of,
-    make_topics,
     publish,
     records_of,
     with_kafka,
 )
-from tests.eventlog.relay_steps import record, relay_until
+from tests.eventlog.relay_steps import left_behind, record, relay_until, with_topics
 
 
 @pytest.fixture
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     """Settings whose topics are there."""
-    made = make_settings()
-    make_topics(made)
-    return made
+    return with_topics(make_settings())
 
 
 @pytest.fixture
 def app(settings: Settings) -> App:
     """A closed app with forty events and more in its outbox."""
-    made = app_without_relay(settings)
-    record(made, 0, 40)
-    made.close()
-    return made
+    return left_behind(settings)
 
 
 def test_everything_in_the_outbox_is_in_kafka_byte_for_byte(app: App, settings: Settings) -> None:

@@ -14,27 +14,21 @@ from schemas.settings import Settings
 from tests.eventlog.app import DEADLINE_S, App, opened, rows_of
 from tests.eventlog.broker import (
     app_without_relay,
-    make_topics,
     records_of,
 )
-from tests.eventlog.relay_steps import copy_outbox, record, relay_until
+from tests.eventlog.relay_steps import copy_outbox, left_behind, relay_until, with_topics
 
 
 @pytest.fixture
 def settings(make_settings: Callable[..., Settings]) -> Settings:
     """Settings whose topics are there."""
-    made = make_settings()
-    make_topics(made)
-    return made
+    return with_topics(make_settings())
 
 
 @pytest.fixture
 def app(settings: Settings) -> App:
     """A closed app with forty events and more in its outbox."""
-    made = app_without_relay(settings)
-    record(made, 0, 40)
-    made.close()
-    return made
+    return left_behind(settings)
 
 
 async def test_a_second_relay_on_an_outbox_is_refused(app: App, settings: Settings) -> None:
