@@ -147,7 +147,8 @@ def test_an_event_that_no_longer_follows_at_the_commit_rolls_everything_back(des
         desk.order(desk.conn, "a")
         changes.record(taken("m", 1))
         changes.record(deposited("a", 5, 5))
-        desk.ferry.record(deposited("a", 1, 1))
+        beside = desk.ferry.record(deposited("a", 1, 1))
+    beside.durable(10)
 
     assert "account/a" in caught.value.where
     assert desk.accounts == {"a": account("a", 1)}
