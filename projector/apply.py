@@ -1,26 +1,38 @@
-"""A folded batch into its tables: staged by COPY, then one statement a table and operation."""
+"""A folded batch into its tables: new rows by COPY, all else staged by COPY, then one statement a
+table and operation.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
+from time import perf_counter
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import sql
 
 from projector.copy_text import copy_rows
 from projector.fold import ChangeRefused, Fold, Op, TableFold
 from projector.sql import query
+from projector.stages import Stages
 from schemas.tables import Row, Table
 
 _CHUNK_ROWS = 1_000
+FEW_ROWS = 100
+"""So many rows of a table go as a parameter; above, COPY is faster."""
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_key_of_change = itemgetter(0)
 
 
 class _Statements:
     """The statements of one table, with its names filled in."""
 
-    def __init__(self, schema: str, table: Table) -> None:
+    def __init__(self, schema: str, table: Table, *, few: bool = False) -> None:
         self.columns = table.columns
-        stage = sql.Identifier(f"memferry_stage_{table.name}")
+        stage: sql.Composable = sql.Identifier(f"memferry_stage_{table.name}")
+        if few:  # rows as a parameter, typed by the stage that is never filled
+            stage = sql.SQL("json_populate_recordset(NULL::{}, %(rows)s::json)").format(stage)
         live = sql.Identifier(schema, table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
         key = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -45,27 +57,39 @@ class _Statements:
         upsert = "apply_upsert" if others else "apply_upsert_key_only"
         self.create = query("stage_table").format(**names)
         self.copy = query("stage_copy").format(**names)
+        self.insert = query("insert_copy").format(**names)
         self.missing = query("patched_missing").format(**names)
-        self.by_op = {
-            Op.INSERT: query("apply_insert").format(**names),
-            Op.UPSERT: query(upsert).format(assignments=taken, **names),
-            Op.PATCH: query("apply_patch").format(assignments=masked, **names),
-            Op.DELETE: query("apply_delete").format(**names),
-            Op.DISCARD: query("apply_discard").format(**names),
-        }
+        self.present = query("vanished_present").format(**names)
+        self.upsert = query(upsert).format(assignments=taken, **names)
+        self.patch = query("apply_patch").format(assignments=masked, **names) if others else None
+        self.delete = query("apply_delete").format(**names)
+        self.discard = query("apply_discard").format(**names)
+        self.whole_mask = sum(1 << table.columns.index(column) for column in others)
 
 
 class Applier:
     """Applies folds over one connection, in the caller's transactions.
 
     The staging tables are temporary: they belong to the connection and are empty at each commit.
+    Few rows go without them, as a parameter: emptying the stages costs milliseconds at each commit.
     """
 
-    def __init__(self, conn: psycopg.Connection[Any], schema: str, tables: Iterable[Table]) -> None:
+    def __init__(
+        self,
+        conn: psycopg.Connection[Any],
+        schema: str,
+        tables: Iterable[Table],
+        stages: Stages | None = None,
+        few_rows: int = FEW_ROWS,
+    ) -> None:
         self._conn = conn
-        self._statements = {table.name: _Statements(schema, table) for table in tables}
+        self._few_rows = few_rows
+        self._stages = stages or Stages()
+        named = {table.name: table for table in tables}
+        self._statements = {name: _Statements(schema, table) for name, table in named.items()}
         for statements in self._statements.values():
             conn.execute(statements.create)
+        self._few = {name: _Statements(schema, t, few=True) for name, t in named.items()}
         self._documents = {
             table: frozenset(
                 self._statements[table].columns.index(column)
@@ -84,49 +108,93 @@ class Applier:
 
     def _apply_table(self, fold: TableFold) -> int:
         statements = self._statements[fold.table.name]
-        counts = self._stage(fold, statements)
+        begun = perf_counter()
+        inserted, staged, counts = _sorted_out(fold, statements)
+        self._stages.fold += perf_counter() - begun
         touched = 0
-        # Deletes and patches first: an insert may reuse a unique value that they give up.
+        if 0 < len(staged) <= self._few_rows:
+            few = self._few[fold.table.name]
+            touched = self._apply_staged(fold, few, counts, {"rows": _as_json(fold.table, staged)})
+        elif staged:
+            self._copy(fold.table, statements.copy, staged)
+            touched = self._apply_staged(fold, statements, counts, None)
+        if inserted:
+            # Behind all else: a new row may take a unique value that another one gives up.
+            self._copy(fold.table, statements.insert, inserted)
+        return touched + len(inserted)
+
+    def _apply_staged(
+        self,
+        fold: TableFold,
+        statements: _Statements,
+        counts: Counter[Op],
+        rows: dict[str, str] | None,
+    ) -> int:
+        begun, touched = perf_counter(), 0
+
+        def execute(statement: sql.Composed) -> psycopg.Cursor[Any]:
+            return self._conn.execute(statement, rows)
+
+        if counts[Op.VANISH]:
+            _refuse(fold, execute(statements.present).fetchone(), "inserted that is there already")
+        # Deletes and patches first: an upsert may take a unique value that they give up.
         if counts[Op.DELETE]:
-            _refuse_missing(fold, self._conn.execute(statements.by_op[Op.DELETE]).fetchone())
+            _refuse_missing(fold, execute(statements.delete).fetchone())
             touched += counts[Op.DELETE]
         if counts[Op.DISCARD]:
-            touched += self._conn.execute(statements.by_op[Op.DISCARD]).rowcount
+            touched += execute(statements.discard).rowcount
         if counts[Op.PATCH]:
-            done = self._conn.execute(statements.by_op[Op.PATCH]).rowcount
+            done = execute(statements.patch).rowcount if statements.patch else 0
             if done != counts[Op.PATCH]:
-                _refuse_missing(fold, self._conn.execute(statements.missing).fetchone())
+                _refuse_missing(fold, execute(statements.missing).fetchone())
             touched += done
-        for op in (Op.UPSERT, Op.INSERT):
-            if counts[op]:
-                touched += self._conn.execute(statements.by_op[op]).rowcount
+        if counts[Op.UPSERT]:
+            touched += execute(statements.upsert).rowcount
+        self._stages.upsert += perf_counter() - begun
         return touched
 
-    def _stage(self, fold: TableFold, statements: _Statements) -> Counter[Op]:
-        counts: Counter[Op] = Counter()
-        columns = fold.table.columns
-        key_places = [columns.index(column) for column in fold.table.key]
-        documents = self._documents[fold.table.name]
-        rows: list[Row] = []
-        # Sorted by key: every projector then takes its row locks in one order.
-        for key in sorted(fold.changes):
-            op, content = fold.changes[key]
-            counts[op] += 1
-            if op is Op.INSERT or op is Op.UPSERT:
-                rows.append((*content, op, 0))
-            else:
-                rows.append(_partial_row(columns, key_places, key, op, content or {}))
-        with self._conn.cursor().copy(statements.copy) as copy:
+    def _copy(self, table: Table, statement: sql.Composed, rows: list[Row]) -> None:
+        begun, documents = perf_counter(), self._documents[table.name]
+        with self._conn.cursor().copy(statement) as copy:
             for first in range(0, len(rows), _CHUNK_ROWS):
-                copy.write(_encoded(fold.table, rows[first : first + _CHUNK_ROWS], documents))
-        return counts
+                copy.write(_encoded(table, rows[first : first + _CHUNK_ROWS], documents))
+        self._stages.copy += perf_counter() - begun
+
+
+def _sorted_out(
+    fold: TableFold, statements: _Statements
+) -> tuple[list[Row], list[Row], Counter[Op]]:
+    """Return rows that are new, rows to be staged, and how many of those each operation has.
+
+    Both are sorted by key: every projector then takes its row locks in one order.
+    """
+    inserted: list[Row] = []
+    staged: list[Row] = []
+    counts: Counter[Op] = Counter()
+    columns = fold.table.columns
+    key_places = [columns.index(column) for column in fold.table.key]
+    for key, (op, content) in sorted(fold.changes.items(), key=_key_of_change):
+        if op is Op.INSERT:
+            inserted.append(content)
+        elif op is Op.UPSERT:
+            counts[op] += 1
+            staged.append((*content, int(op), 0))
+        elif op is Op.REPLACE:  # a patch of every column
+            counts[Op.PATCH] += 1
+            staged.append((*content, int(Op.PATCH), statements.whole_mask))
+        else:
+            counts[op] += 1
+            staged.append(_partial_row(columns, key_places, key, op, content or {}))
+    return inserted, staged, counts
 
 
 def _refuse_missing(fold: TableFold, key: Row | None) -> None:
+    _refuse(fold, key, "changed or deleted that is not in the table")
+
+
+def _refuse(fold: TableFold, key: Row | None, what: str) -> None:
     if key is not None:
-        raise ChangeRefused(
-            "a row is changed or deleted that is not in the table", fold.table.name, key
-        )
+        raise ChangeRefused(f"a row is {what}", fold.table.name, key)
 
 
 def _encoded(table: Table, rows: list[Row], documents: frozenset[int]) -> bytes:
@@ -135,6 +203,19 @@ def _encoded(table: Table, rows: list[Row], documents: frozenset[int]) -> bytes:
     except (TypeError, ValueError) as error:
         if len(rows) > 1:  # one by one, to name the row
             return b"".join(_encoded(table, [row], documents) for row in rows)
+        raise ChangeRefused(
+            f"a value cannot be stored: {error}", table.name, table.key_of(rows[0])
+        ) from error
+
+
+def _as_json(table: Table, rows: list[Row]) -> str:
+    names = (*table.columns, "memferry_op", "memferry_mask")
+    try:
+        return _encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
+    except (TypeError, ValueError) as error:
+        if len(rows) > 1:  # one by one, to name the row
+            for row in rows:
+                _as_json(table, [row])
         raise ChangeRefused(
             f"a value cannot be stored: {error}", table.name, table.key_of(rows[0])
         ) from error
@@ -155,4 +236,4 @@ def _partial_row(
         place = columns.index(column)
         values[place] = value
         mask |= 1 << place
-    return (*values, op, mask)
+    return (*values, int(op), mask)

@@ -7,6 +7,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from projector.lanes import LaneBook
+from schemas import envelope
 from schemas.control import CONTROL_PREFIX
 from schemas.domain import Domain
 from schemas.errors import FerryError
@@ -28,6 +29,7 @@ class HandlerFailed(FerryError):
     """The domain's handler raised an error for an event."""
 
 
+_new_item = tuple.__new__  # a NamedTuple's own constructor takes twice the time
 _OTHER_DOMAIN = "run the projector with the domain that wrote this event (`--domain`)"
 
 
@@ -49,6 +51,8 @@ class Segment(NamedTuple):
     new_offset: int
     items: list[Item]
     stopped: FerryError | None = None
+    tail: str = ""
+    """SHA-256 in hex of the record just below `new_offset`; empty where that is not known."""
 
 
 class Handler:
@@ -73,16 +77,18 @@ class Handler:
         A record that cannot be handled ends the segment before it, with the reason.
         """
         items: list[Item] = []
-        reason: FerryError
-        next_offset = old_offset
-        admit, by_type = self._lanes.admit, self._by_type
+        add, admit, by_type = items.append, self._lanes.admit, self._by_type
+        next_offset, last = old_offset, None
+        reason: FerryError | None = None
         for record in records:
-            if until is not None and record.offset >= until:
+            offset = record.offset
+            if until is not None and offset >= until:
                 break
             try:
                 admitted = admit(record)
             except FerryError as error:
-                return Segment(partition, old_offset, next_offset, items, error)
+                reason = error
+                break
             if admitted is not None:
                 event, check = admitted
                 handler = by_type.get(event.type)
@@ -92,20 +98,28 @@ class Handler:
                         changes = project(decode(event.data))
                     except Exception as error:  # the domain's code: one event must not end us
                         reason = _unhandled(error, event.type, check, record)
-                        return Segment(partition, old_offset, next_offset, items, reason)
+                        break
                 elif event.type.startswith(CONTROL_PREFIX):
                     changes = ()
                 else:
-                    reason = EventTypeUnknown(
-                        f"no kind has an event of type {event.type!r}",
-                        where=_place(check, record),
-                        remedy=_OTHER_DOMAIN,
-                    )
-                    reason.event_type = event.type
-                    return Segment(partition, old_offset, next_offset, items, reason)
-                items.append(Item(partition, record.offset, check.lane, check.head, changes))
-            next_offset = record.offset + 1
-        return Segment(partition, old_offset, next_offset, items)
+                    reason = _unknown(event.type, check, record)
+                    break
+                add(_new_item(Item, (partition, offset, check.lane, check.head, changes)))
+            next_offset, last = offset + 1, record
+        tail = envelope.digest(last.value) if last is not None and last.value is not None else ""
+        return Segment(partition, old_offset, next_offset, items, reason, tail)
+
+
+def _unknown(
+    event_type: str, check: LaneCheck, record: "ConsumerRecord[bytes, bytes]"
+) -> EventTypeUnknown:
+    reason = EventTypeUnknown(
+        f"no kind has an event of type {event_type!r}",
+        where=_place(check, record),
+        remedy=_OTHER_DOMAIN,
+    )
+    reason.event_type = event_type
+    return reason
 
 
 def _unhandled(

@@ -29,6 +29,8 @@ class Claim(msgspec.Struct):
     terms: dict[int, int]
     offsets: dict[int, int]
     lanes: dict[LaneId, LaneHead]
+    tails: dict[int, str] = {}
+    """SHA-256 in hex of the record just below each offset, where one is known."""
 
 
 def claim(conn: psycopg.Connection[Any], projection: Projection, state: State) -> Claim:
@@ -54,24 +56,26 @@ def claim(conn: psycopg.Connection[Any], projection: Projection, state: State) -
         )
     return Claim(
         projection,
-        {partition: term for partition, term, _ in rows},
-        {partition: offset for partition, _, offset in rows},
+        {partition: term for partition, term, *_ in rows},
+        {partition: offset for partition, _, offset, _ in rows},
         {
             LaneId(source, projection.generation, partition): LaneHead(seq, digest, epoch)
             for source, partition, seq, digest, epoch in lanes
         },
+        {partition: tail for partition, _, _, tail in rows if tail},
     )
 
 
 def advance(
     conn: psycopg.Connection[Any],
     held: Claim,
-    offsets: dict[int, tuple[int, int]],
+    offsets: dict[int, tuple[int, int, str]],
     lanes: Iterable[tuple[LaneId, LaneHead]],
 ) -> None:
     """Record, in the caller's transaction, that everything below the new offsets is in the tables.
 
-    Shape:   offsets are partition → (old, new); `new` is the first one not applied.
+    Shape:   offsets are partition → (old, new, tail); `new` is the first one not applied, `tail`
+             the SHA-256 in hex of the record before it, empty where that is not known.
     Raises:  Fenced when another projector or a replay moved the row first: the caller must abort.
     """
     heads = list(lanes)
@@ -82,8 +86,9 @@ def advance(
             "generation": held.projection.generation,
             "partitions": list(offsets),
             "terms": [held.terms[partition] for partition in offsets],
-            "old": [old for old, _ in offsets.values()],
-            "new": [new for _, new in offsets.values()],
+            "old": [old for old, _, _ in offsets.values()],
+            "new": [new for _, new, _ in offsets.values()],
+            "tails": [tail for _, _, tail in offsets.values()],
             "lane_sources": [lane.source for lane, _ in heads],
             "lane_partitions": [lane.partition for lane, _ in heads],
             "lane_seqs": [head.seq for _, head in heads],

@@ -1,7 +1,8 @@
 """Many changes of a batch into at most one a row, so that one statement a table applies them.
 
 PostgreSQL refuses an upsert that touches a row twice; folding in Python is also cheaper than
-letting the database write the same row several times.
+letting the database write the same row several times. What a batch demands of the table is what
+its first change of each row demands, so the same events are refused wherever batches are cut.
 """
 
 from collections.abc import Iterable
@@ -13,14 +14,34 @@ from schemas.tables import Insert, Key, Patch, Row, Table, Upsert, key_text
 
 
 class Op(IntEnum):
-    """What the staged row means; the numbers stand in the apply statements."""
+    """What must be in the table, and what becomes of it; the numbers stand in the statements."""
 
     INSERT = 0
+    """No row before, this row after."""
     UPSERT = 1
+    """This row after."""
     PATCH = 2
+    """A row before, which takes new values."""
     DELETE = 3
+    """A row before, none after."""
     DISCARD = 4
-    """Delete the row if it is there: it was upserted and deleted within one batch."""
+    """No row after: it was upserted and deleted."""
+    REPLACE = 5
+    """A row before, this row after: it was deleted or changed, and written anew."""
+    VANISH = 6
+    """No row before and none after: it was inserted and deleted."""
+
+
+_GONE = frozenset({Op.DELETE, Op.DISCARD, Op.VANISH})
+_WHOLE = frozenset({Op.INSERT, Op.UPSERT, Op.REPLACE})
+_WRITTEN = {
+    Op.INSERT: Op.INSERT, Op.VANISH: Op.INSERT, Op.UPSERT: Op.UPSERT, Op.DISCARD: Op.UPSERT,
+    Op.PATCH: Op.REPLACE, Op.REPLACE: Op.REPLACE, Op.DELETE: Op.REPLACE,
+}  # fmt: skip
+"""What a row that is written whole becomes, by what came before."""
+_DELETED = {
+    Op.INSERT: Op.VANISH, Op.UPSERT: Op.DISCARD, Op.PATCH: Op.DELETE, Op.REPLACE: Op.DELETE,
+}  # fmt: skip
 
 
 class ChangeRefused(FerryError):
@@ -34,26 +55,27 @@ class ChangeRefused(FerryError):
 class TableFold:
     """The net change of each key of one table: (op, whole row), or (op, new values by column)."""
 
-    __slots__ = ("_columns", "_key_places", "changes", "table")
+    __slots__ = ("_columns", "_key_place", "_key_places", "changes", "table")
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.changes: dict[Key, tuple[Op, Any]] = {}
         self._columns = {column: place for place, column in enumerate(table.columns)}
         self._key_places = tuple(self._columns[column] for column in table.key)
+        self._key_place = self._key_places[0] if len(self._key_places) == 1 else None
 
     def put(self, row: Row, *, fresh: bool) -> None:
         """Fold an insert (`fresh`) or an upsert of a whole row."""
-        places = self._key_places
-        key = (row[places[0]],) if len(places) == 1 else tuple(row[place] for place in places)
-        before = self.changes.get(key)
-        if before is None:
-            self.changes[key] = (Op.INSERT if fresh else Op.UPSERT, row)
+        place = self._key_place
+        key = tuple([row[p] for p in self._key_places]) if place is None else (row[place],)
+        change = (Op.INSERT if fresh else Op.UPSERT, row)
+        before = self.changes.setdefault(key, change)
+        if before is change:
             return
         op = before[0]
-        if fresh and op not in {Op.DELETE, Op.DISCARD}:
+        if fresh and op not in _GONE:
             raise ChangeRefused("a row is inserted that is there already", self.table.name, key)
-        self.changes[key] = (Op.INSERT if op is Op.INSERT else Op.UPSERT, row)
+        self.changes[key] = (_WRITTEN[op], row)
 
     def patch(self, key: Key, values: dict[str, Any]) -> None:
         """Fold new values for some columns."""
@@ -64,7 +86,7 @@ class TableFold:
         op, present = before
         if op is Op.PATCH:
             self.changes[key] = (op, present | values)
-        elif op in {Op.INSERT, Op.UPSERT}:
+        elif op in _WHOLE:
             row = list(present)
             for column, value in values.items():
                 row[self._columns[column]] = value
@@ -75,15 +97,12 @@ class TableFold:
     def delete(self, key: Key) -> None:
         """Fold the end of a row."""
         before = self.changes.get(key)
-        op = None if before is None else before[0]
-        if op is Op.INSERT:
-            del self.changes[key]
-        elif op is Op.UPSERT:
-            self.changes[key] = (Op.DISCARD, None)
-        elif op in {Op.DELETE, Op.DISCARD}:
+        if before is None:
+            self.changes[key] = (Op.DELETE, None)
+        elif before[0] in _GONE:
             raise ChangeRefused("a row is deleted twice", self.table.name, key)
         else:
-            self.changes[key] = (Op.DELETE, None)
+            self.changes[key] = (_DELETED[before[0]], None)
 
 
 class Fold:

@@ -1,6 +1,7 @@
 """The log as the read side needs it: partitions read from given offsets, nothing ever reset."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from schemas.errors import FerryError
 from schemas.kafka_client import client_options, reach_remedy
 from schemas.settings import Settings
 
+NO_TAILS: Mapping[int, str] = {}
+
 
 class BrokerUnreachable(FerryError):
     """No broker answered within the deadline."""
@@ -21,8 +24,25 @@ class TopicMissing(FerryError):
     """Kafka has no such topic."""
 
 
-class OffsetsGone(FerryError):
+class LogChanged(FerryError):
+    """The topic is not the one that was applied: its partition must not be gone on from."""
+
+    def __init__(self, what: str, topic: str, partition: int) -> None:
+        self.partition = partition
+        super().__init__(
+            what,
+            where=f"topic {topic}, partition {partition}",
+            remedy="the topic was truncated, recreated or replaced: do not go on from it; "
+            "restore the topic, or begin a new `topic` and `projection`",
+        )
+
+
+class OffsetsGone(LogChanged):
     """The topic no longer holds, or does not yet hold, the offset to go on from."""
+
+
+class LogReplaced(LogChanged):
+    """Another record stands where the last applied one stood."""
 
 
 class Log:
@@ -87,10 +107,15 @@ class Log:
             raise self._unreachable(error) from error
         return {place.partition: (starts[place], ends[place]) for place in places}
 
-    async def start_at(self, offsets: Mapping[int, int]) -> None:
+    async def start_at(
+        self, offsets: Mapping[int, int], tails: Mapping[int, str] = NO_TAILS
+    ) -> None:
         """Read these partitions from these offsets.
 
-        Raises: OffsetsGone where a partition does not hold its offset: it is never reset.
+        `tails` are the SHA-256, in hex, of the records just below some of the offsets. Where
+        retention has removed such a record nothing is compared: the lanes prove the next one.
+        Raises: OffsetsGone where a partition does not hold its offset: it is never reset;
+                LogReplaced where another record stands below it; BrokerUnreachable.
         """
         bounds = await self.bounds()
         for partition, offset in offsets.items():
@@ -98,13 +123,39 @@ class Log:
             if not start <= offset <= end:
                 raise OffsetsGone(
                     f"the checkpoint is at offset {offset}, the partition holds {start} to {end}",
-                    where=f"topic {self.topic}, partition {partition}",
-                    remedy="the topic was truncated, recreated or replaced: do not go on from it; "
-                    "publish the outbox into a new topic generation and rebuild",
+                    self.topic,
+                    partition,
                 )
         self._consumer.assign([TopicPartition(self.topic, p) for p in offsets])
+        await self._compare(
+            {p: (offsets[p] - 1, tail) for p, tail in tails.items() if offsets[p] > bounds[p][0]}
+        )
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(self.topic, partition), offset)
+
+    async def _compare(self, expected: Mapping[int, tuple[int, str]]) -> None:
+        """Read the last applied record of each partition again: offset and digest."""
+        waiting = {TopicPartition(self.topic, p): e for p, e in expected.items()}
+        for place, (offset, _) in waiting.items():
+            self._consumer.seek(place, offset)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while waiting:
+                    found = await self._consumer.getmany(*waiting, timeout_ms=100)
+                    for place in [place for place, records in found.items() if records]:
+                        self._require_same(found[place][0], *waiting.pop(place))
+        except (KafkaError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+
+    def _require_same(self, record: "ConsumerRecord[Any, Any]", offset: int, tail: str) -> None:
+        digest = hashlib.sha256(record.value or b"").hexdigest()
+        if (record.offset, digest) != (offset, tail):
+            raise LogReplaced(
+                f"the record at offset {record.offset} has SHA-256 {digest[:12]}…, the one that "
+                f"was applied at offset {offset} had {tail[:12]}…",
+                self.topic,
+                record.partition,
+            )
 
     def seek(self, partition: int, offset: int) -> None:
         """Read a partition from another offset on."""
@@ -126,10 +177,12 @@ class Log:
         try:
             found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=limit)
         except OffsetOutOfRangeError as error:
+            places: dict[TopicPartition, int] = error.args[0]
+            place, offset = next(iter(places.items()))
             raise OffsetsGone(
-                f"Kafka no longer holds the next offset: {error}",
-                where=f"topic {self.topic}",
-                remedy="check the topic's retention; its log was cut under the projector",
+                f"Kafka no longer holds offset {offset}: the log was cut under the projector",
+                self.topic,
+                place.partition,
             ) from error
         return {place.partition: records for place, records in found.items() if records}
 

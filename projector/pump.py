@@ -17,6 +17,7 @@ from projector.control_topic import read_control
 from projector.declared import whole_domain
 from projector.lanes import ForeignSource, LaneBook
 from projector.log import Log
+from projector.stages import Stages
 from projector.transaction import Transactions
 from schemas.domain import Domain
 from schemas.errors import FerryError
@@ -36,6 +37,7 @@ class Progress(msgspec.Struct):
     duplicates: int = 0
     batches: int = 0
     lag: int = 0
+    stages: Stages = msgspec.field(default_factory=Stages)
     stopped: dict[int, FerryError] = {}
 
 
@@ -74,9 +76,11 @@ class Pump:
         self._lanes = lanes
         self._read = dict(held.offsets)
         self._handler = Handler(domain, lanes)
-        applier = Applier(conn, held.projection.name, domain.tables.values())
-        self._transactions = Transactions(conn, applier, domain, held)
+        stages = progress.stages
+        applier = Applier(conn, held.projection.name, domain.tables.values(), stages)
+        self._transactions = Transactions(conn, applier, domain, held, stages)
         self._applied_before = progress.applied
+        self._duplicates_before = progress.duplicates
         progress.stopped.clear()  # what stopped before is tried again
         self._stopped: set[int] = set()
         self._halted: set[int] = set()  # stopped, or about to be: nothing behind is looked at
@@ -95,13 +99,17 @@ class Pump:
                     # row; to overlap would put another one of a few events before it.
                     finished, pending = pending, None
                     await self._settle(await finished)
+                begun = time.perf_counter()
                 found = await self._topic.fetch(
                     self._settings.projector.batch_events, _FETCH_WAIT_MS
                 )
+                fetched = time.perf_counter()
                 self._fetched = sum(map(len, found.values()))
                 segments = [
                     self._segment(p, rs) for p, rs in found.items() if p not in self._halted
                 ]
+                self._progress.stages.fetch += fetched - begun
+                self._progress.stages.decode += time.perf_counter() - fetched
                 if pending is not None:
                     finished, pending = pending, None
                     await self._settle(await finished)
@@ -135,7 +143,7 @@ class Pump:
     async def _settle(self, stops: list[tuple[Segment, FerryError]]) -> None:
         progress = self._progress
         progress.applied = self._applied_before + self._transactions.applied
-        progress.duplicates = self._lanes.duplicates
+        progress.duplicates = self._duplicates_before + self._lanes.duplicates
         progress.batches += 1
         for segment, error in stops:
             await self._stop_or_learn(segment.partition, error)

@@ -14,11 +14,7 @@ from typing import Any
 import psycopg
 from aiokafka.errors import KafkaError
 
-from projector.checkpoint import (
-    Fenced,
-    ProjectionHeld,
-    claim,
-)
+from projector.checkpoint import Claim, Fenced, ProjectionHeld, claim, stop_partition
 from projector.control_tables import (
     DatabaseUnreachable,
     State,
@@ -30,7 +26,7 @@ from projector.control_topic import read_control
 from projector.decisions import publish_decisions
 from projector.declared import whole_domain
 from projector.lanes import LaneBook
-from projector.log import BrokerUnreachable, Log
+from projector.log import BrokerUnreachable, Log, LogChanged
 from projector.pump import Progress, Pump
 from projector.sql import query
 from schemas.domain import Domain
@@ -124,13 +120,13 @@ class Projector:
                 sources = await read_control(conn, settings)
                 await publish_decisions(conn, settings)
                 held = claim(conn, projection, self._state)
-                await topic.start_at(held.offsets)
                 lanes = LaneBook(projection.generation, held.lanes, sources)
-                return await Pump(
+                pump = Pump(
                     settings, domain, conn, topic, held, lanes=lanes, thread=self._thread,
                     stopping=self._stopping, until=self._until, progress=self.progress,
                     on_progress=self._on_progress,
-                ).run()  # fmt: skip
+                )  # fmt: skip
+                return await _pumping(conn, topic, held, pump)
             finally:
                 # Closed by the thread that may still be using it, never under its feet.
                 await asyncio.get_running_loop().run_in_executor(self._thread, conn.close)
@@ -169,3 +165,12 @@ class Projector:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+async def _pumping(conn: psycopg.Connection[Any], topic: Log, held: Claim, pump: Pump) -> bool:
+    try:
+        await topic.start_at(held.offsets, held.tails)
+        return await pump.run()
+    except LogChanged as error:
+        stop_partition(conn, held, error.partition, str(error))
+        raise

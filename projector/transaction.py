@@ -1,6 +1,7 @@
 """Rows, lanes and checkpoint in one transaction; one bad event is found by halving."""
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import psycopg
@@ -9,8 +10,10 @@ from projector.apply import Applier
 from projector.batch import Item, Segment, newest_heads
 from projector.checkpoint import Claim, advance
 from projector.fold import ChangeRefused, Fold
+from projector.stages import Stages
 from schemas.domain import Domain
 from schemas.errors import FerryError
+from schemas.lane import LaneHead, LaneId
 
 _RETRIES = 5
 
@@ -32,9 +35,15 @@ class Transactions:
     """
 
     def __init__(
-        self, conn: psycopg.Connection[Any], applier: Applier, domain: Domain, claim: Claim
+        self,
+        conn: psycopg.Connection[Any],
+        applier: Applier,
+        domain: Domain,
+        claim: Claim,
+        stages: Stages | None = None,
     ) -> None:
         self._conn = conn
+        self._stages = stages or Stages()
         self._applier = applier
         self._domain = domain
         self._claim = claim
@@ -59,26 +68,28 @@ class Transactions:
         items = segment.items
         if len(items) == 1:
             # What stands before the bad event (duplicates, say) is still done with.
-            before = segment._replace(new_offset=items[0].offset, items=[])
+            before = _before(segment, items[0].offset, [])
             self._commit([before])
             return [(segment, _refused(items[0], error))]
         middle = len(items) // 2
         cut = items[middle].offset
-        first = segment._replace(new_offset=cut, items=items[:middle], stopped=None)
+        first = _before(segment, cut, items[:middle])._replace(stopped=None)
         stopped = self.apply([first])
         if stopped:
             return stopped
         return self.apply([segment._replace(old_offset=cut, items=items[middle:])])
 
     def _commit(self, segments: Sequence[Segment]) -> None:
+        begun = perf_counter()
         fold = Fold(self._domain.tables.values())
         add = fold.add
         for segment in segments:
             for item in segment.items:
                 for change in item.changes:
                     add(change)
+        self._stages.fold += perf_counter() - begun
         offsets = {
-            s.partition: (s.old_offset, s.new_offset)
+            s.partition: (s.old_offset, s.new_offset, s.tail)
             for s in segments
             if s.new_offset > s.old_offset
         }
@@ -87,18 +98,37 @@ class Transactions:
         heads = newest_heads(item for segment in segments for item in segment.items)
         for attempt in range(_RETRIES):
             try:
-                with self._conn.transaction():
-                    # The claim is tested first: a zombie fails before it touches a table.
-                    advance(self._conn, self._claim, offsets, heads.items())
-                    self._applier.apply(fold)
+                self._commit_one(fold, offsets, heads)
                 break
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if attempt == _RETRIES - 1:
                     raise
-        for partition, (_, new) in offsets.items():
+        for partition, (_, new, _) in offsets.items():
             self._claim.offsets[partition] = new
         self._claim.lanes.update(heads)
         self.applied += sum(len(segment.items) for segment in segments)
+
+    def _commit_one(
+        self,
+        fold: Fold,
+        offsets: dict[int, tuple[int, int, str]],
+        heads: dict[LaneId, LaneHead],
+    ) -> None:
+        begun = perf_counter()
+        with self._conn.transaction():
+            # The claim is tested first: a zombie fails before it touches a table.
+            advance(self._conn, self._claim, offsets, heads.items())
+            before_rows = perf_counter()
+            self._applier.apply(fold)
+            behind_rows = perf_counter()
+        self._stages.commit += perf_counter() - behind_rows + before_rows - begun
+
+
+def _before(segment: Segment, offset: int, items: list[Item]) -> Segment:
+    """Return what stands before an offset; `items` are all that it has there."""
+    last = items[-1] if items else None
+    tail = last.head.digest if last is not None and last.offset == offset - 1 else ""
+    return segment._replace(new_offset=offset, items=items, tail=tail)
 
 
 def _refused(item: Item, error: ChangeRefused | psycopg.Error) -> EventRefused:

@@ -27,7 +27,7 @@ class LaneId(NamedTuple):
         return f"{self.source}/g{self.generation}/p{self.partition}"
 
 
-class LaneHead(msgspec.Struct, frozen=True):
+class LaneHead(msgspec.Struct, frozen=True, gc=False):
     """The last event of a lane that counts: its number, its SHA-256 in hex, its epoch."""
 
     seq: int
@@ -82,6 +82,9 @@ def partition_of(stream: str, partitions: int) -> int:
     return zlib.crc32(stream.encode()) % partitions
 
 
+_sha256 = hashlib.sha256
+
+
 class LaneCheck:
     """Follows one lane from its applied head and says of each record whether it is new.
 
@@ -122,7 +125,7 @@ class LaneCheck:
                 f"event {seq} has epoch {epoch} after epoch {head.epoch}",
                 lane=self.lane, seq=seq, offset=offset, remedy=_REPLAY_REMEDY,
             )  # fmt: skip
-        self.head = LaneHead(seq, hashlib.sha256(event_bytes).hexdigest(), epoch)
+        self.head = LaneHead(seq, _sha256(event_bytes).hexdigest(), epoch)
         self._run_seq = 0
         return True
 

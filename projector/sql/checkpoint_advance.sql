@@ -1,9 +1,10 @@
 -- Compare-and-set on (term, next offset) for each partition of the batch; lanes only rise.
 -- First in the transaction: it locks the rows, so a zombie fails before it touches a table.
 WITH moved AS (
-    UPDATE memferry.checkpoint AS c SET next_offset = n.new_offset, updated_at = now()
-    FROM unnest(%(partitions)s::int[], %(terms)s::bigint[], %(old)s::bigint[], %(new)s::bigint[])
-        AS n (partition, term, old_offset, new_offset)
+    UPDATE memferry.checkpoint AS c SET next_offset = n.new_offset, tail = n.tail,
+        updated_at = now()
+    FROM unnest(%(partitions)s::int[], %(terms)s::bigint[], %(old)s::bigint[], %(new)s::bigint[],
+        %(tails)s::text[]) AS n (partition, term, old_offset, new_offset, tail)
     WHERE c.projection = %(projection)s AND c.partition = n.partition
         AND c.term = n.term AND c.next_offset = n.old_offset
     RETURNING c.partition

@@ -3,4 +3,4 @@ UPDATE memferry.checkpoint AS c
 SET term = c.term + 1, holder = %(holder)s, stopped = '', updated_at = now()
 FROM memferry.projection AS p
 WHERE c.projection = %(projection)s AND p.name = c.projection AND p.state = %(state)s
-RETURNING c.partition, c.term, c.next_offset
+RETURNING c.partition, c.term, c.next_offset, c.tail

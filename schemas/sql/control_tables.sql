@@ -29,8 +29,21 @@ CREATE TABLE IF NOT EXISTS memferry.checkpoint (
     holder text NOT NULL DEFAULT '',
     stopped text NOT NULL DEFAULT '',
     updated_at timestamptz NOT NULL DEFAULT now(),
+    tail text NOT NULL DEFAULT '',
     PRIMARY KEY (projection, partition)
 ) WITH (fillfactor = 50);
+-- Tables made before checkpoints had one; looked for first, since ALTER waits for every reader.
+DO $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM information_schema.columns WHERE table_schema = 'memferry'
+        AND table_name = 'checkpoint' AND column_name = 'tail'
+    ) THEN
+        ALTER TABLE memferry.checkpoint ADD COLUMN tail text NOT NULL DEFAULT '';
+    END IF;
+END $$;
+COMMENT ON COLUMN memferry.checkpoint.tail IS
+    'SHA-256 of the record before next_offset: a topic that was replaced has another one there';
 COMMENT ON COLUMN memferry.checkpoint.term IS
     'rises at every claim and replay: whoever holds a lower one cannot commit';
 COMMENT ON COLUMN memferry.checkpoint.next_offset IS 'Kafka offset, the first one not applied';

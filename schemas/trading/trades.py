@@ -244,12 +244,12 @@ def _refusal(event: TradeEvent | _Fill, state: str, remedy: str) -> TransitionRe
 def project(event: TradeEvent) -> tuple[Change, ...]:
     """Return what an event does to the tables."""
     match event:
+        case TradeOpened():
+            return (Insert(TRADES, astuple(_opened(event))),)
         case TradePartiallyFilled():
             return _fill_patch(event, "partially_filled")
         case TradeExecuted():
             return _fill_patch(event, "executed")
-        case TradeOpened():
-            return (Insert(TRADES, astuple(_opened(event))),)
         case TradeClosed(trade_id=trade_id):
             return (Patch(TRADES, (trade_id,), _closing(event)),)
         case TradeCancelled(trade_id=trade_id, at=at, at_ns=at_ns):

@@ -5,6 +5,8 @@ import json
 import sys
 import time
 
+import msgspec
+
 from compose.cli.project import tune_interpreter
 from projector.log import Log
 from projector.runner import Projector
@@ -26,7 +28,8 @@ async def _run() -> dict[str, float]:
     seconds = time.perf_counter() - started
     if progress.stopped:
         raise RuntimeError(f"stopped: {progress.stopped}")
-    return {"events": progress.applied, "seconds": seconds, "rss_mb": peak_rss_mb()}
+    stages = {f"{name}_s": spent for name, spent in msgspec.structs.asdict(progress.stages).items()}
+    return {"events": progress.applied, "seconds": seconds, "rss_mb": peak_rss_mb(), **stages}
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ class Writer:
         with self.database.transaction():
             held = claim(self.database, self.established, "live")
             heads = [(lane, head) for lane, head in lanes.items() if held.lanes.get(lane) != head]
-            offsets = {p: (offset, offset + 1) for p, offset in held.offsets.items()}
+            offsets = {p: (offset, offset + 1, "") for p, offset in held.offsets.items()}
             advance(self.database, held, offsets, heads)
 
     def _sample(self) -> SampleAnswer:

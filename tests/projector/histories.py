@@ -58,6 +58,33 @@ def histories(draw: st.DrawFn) -> tuple[Rows, list[Change]]:
     return start, changes
 
 
+class NotLegal(Exception):
+    """A change does not fit the row's state."""
+
+
+def apply_any(rows: Rows, change: Change) -> Rows:
+    """What one change does to a table; raises NotLegal where the row's state does not take it."""
+    key = THINGS.key_of(change.row) if isinstance(change, Insert | Upsert) else change.key
+    wanted = {Insert: False, Patch: True, Delete: True}.get(type(change))
+    if wanted is not None and wanted != (key in rows):
+        raise NotLegal
+    return apply_one(rows, change)
+
+
+@st.composite
+def wild_histories(draw: st.DrawFn) -> tuple[Rows, list[Change]]:
+    """Return what a table holds at first and changes of two rows, legal or not."""
+    keys = st.sampled_from([("a", 1), ("b", 1)])
+    start: Rows = {key: (*key, "x", None) for key in draw(st.sets(keys))}
+    made = st.builds(
+        lambda kind, key, text: kind(THINGS, (*key, text, None)),
+        st.sampled_from([Insert, Upsert]), keys, _texts,
+    )  # fmt: skip
+    patched = st.builds(lambda key, text: Patch(THINGS, key, {"text": text}), keys, _texts)
+    ended = st.builds(lambda key: Delete(THINGS, key), keys)
+    return start, draw(st.lists(made | patched | ended, max_size=5))
+
+
 @st.composite
 def cut(draw: st.DrawFn, changes: list[Change]) -> list[list[Change]]:
     """Return the same changes in batches, cut anywhere."""

@@ -8,10 +8,19 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from projector.apply import Applier
+from projector.apply import FEW_ROWS, Applier
 from projector.fold import ChangeRefused, Fold
 from schemas.tables import Change, Delete, Insert, Patch, Row, Table, Upsert
-from tests.projector.histories import THINGS, Rows, apply_one, cut, histories
+from tests.projector.histories import (
+    THINGS,
+    NotLegal,
+    Rows,
+    apply_any,
+    apply_one,
+    cut,
+    histories,
+    wild_histories,
+)
 
 TAGS = Table("tags", ("name", "tag"), ("name", "tag"))
 SEATS = Table("seats", ("guest", "seat"), ("guest",))
@@ -30,9 +39,11 @@ def schema(database: psycopg.Connection[Any]) -> Iterator[str]:
     database.execute("DROP SCHEMA applied CASCADE")
 
 
-@pytest.fixture
-def applier(database: psycopg.Connection[Any], schema: str) -> Applier:
-    return Applier(database, schema, [THINGS, TAGS, SEATS])
+@pytest.fixture(params=[0, FEW_ROWS], ids=["staged", "few"])
+def applier(
+    request: pytest.FixtureRequest, database: psycopg.Connection[Any], schema: str
+) -> Applier:
+    return Applier(database, schema, [THINGS, TAGS, SEATS], few_rows=request.param)
 
 
 def apply(conn: psycopg.Connection[Any], applier: Applier, changes: Sequence[Change]) -> int:
@@ -69,6 +80,46 @@ def test_batches_cut_anywhere_give_the_table_of_one_change_at_a_time(
         apply(database, applier, batch)
 
     assert rows(database) == expected
+
+
+@given(history=wild_histories())
+@hypothesis_settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_tables_refuse_a_batch_exactly_where_they_refuse_one_change_at_a_time(
+    database: psycopg.Connection[Any], applier: Applier, history: tuple[Rows, list[Change]]
+) -> None:
+    start, changes = history
+    expected, legal = start, True
+    try:
+        for change in changes:
+            expected = apply_any(expected, change)
+    except NotLegal:
+        expected, legal = start, False
+    database.execute("TRUNCATE applied.things")
+    apply(database, applier, [Insert(THINGS, row) for row in start.values()])
+
+    try:
+        apply(database, applier, changes)
+    except (ChangeRefused, psycopg.errors.UniqueViolation):
+        assert not legal
+    else:
+        assert legal
+
+    assert rows(database) == expected
+
+
+def test_a_row_of_nothing_but_its_key_is_deleted_and_inserted_again_only_where_it_was(
+    database: psycopg.Connection[Any], applier: Applier
+) -> None:
+    apply(database, applier, [Insert(TAGS, ("a", "new"))])
+    again: list[Change] = [Delete(TAGS, ("a", "new")), Insert(TAGS, ("a", "new"))]
+
+    apply(database, applier, again)
+    with pytest.raises(ChangeRefused, match="not in the table"):
+        apply(database, applier, [Delete(TAGS, ("b", "x")), Insert(TAGS, ("b", "x"))])
+
+    assert set(rows(database, TAGS)) == {("a", "new")}
 
 
 THING: Row = ("a", 1, "x", Decimal("1.50"))
@@ -153,6 +204,20 @@ def test_a_row_upserted_and_deleted_in_one_batch_is_gone_whether_or_not_it_was_t
     apply(database, applier, [Upsert(THINGS, THING), Delete(THINGS, ("a", 1))])
 
     assert rows(database) == {}
+
+
+def test_a_row_inserted_and_deleted_in_one_batch_must_not_have_been_there(
+    database: psycopg.Connection[Any], applier: Applier
+) -> None:
+    gone: list[Change] = [Insert(THINGS, THING), Delete(THINGS, ("a", 1))]
+    apply(database, applier, gone)
+    apply(database, applier, [Insert(THINGS, THING)])
+
+    with pytest.raises(ChangeRefused, match="inserted that is there already") as refused:
+        apply(database, applier, gone)
+
+    assert refused.value.where == "table things, key a/1"
+    assert rows(database) == {("a", 1): THING}
 
 
 def test_an_insert_of_what_is_there_is_refused_by_the_table(

@@ -46,7 +46,7 @@ def test_a_claim_goes_on_from_what_was_committed(
     database: psycopg.Connection[Any], projection: Projection
 ) -> None:
     held = claim(database, projection, "live")
-    advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+    advance(database, held, {0: (0, 5, "")}, [(LANE, head(4))])
 
     again = claim(database, projection, "live")
 
@@ -82,7 +82,7 @@ def test_whoever_claimed_before_cannot_advance_any_more(
     claim(database, projection, "live")
 
     with pytest.raises(Fenced) as fenced, database.transaction():
-        advance(database, passed, {0: (0, 5)}, [(LANE, head(4))])
+        advance(database, passed, {0: (0, 5, "")}, [(LANE, head(4))])
 
     with pytest.raises(Fenced, match="was taken over"):
         require_held(database, passed)
@@ -95,23 +95,23 @@ def test_whoever_claimed_before_cannot_advance_any_more(
 @pytest.mark.parametrize(
     ("offsets", "lanes"),
     [
-        ({0: (4, 9)}, []),
-        ({0: (5, 9), 1: (1, 2)}, []),
-        ({0: (5, 9), 7: (0, 2)}, []),
-        ({0: (5, 9)}, [(LANE, head(4))]),
-        ({0: (5, 9)}, [(LANE, head(3))]),
+        ({0: (4, 9, "")}, []),
+        ({0: (5, 9, ""), 1: (1, 2, "")}, []),
+        ({0: (5, 9, ""), 7: (0, 2, "")}, []),
+        ({0: (5, 9, "")}, [(LANE, head(4))]),
+        ({0: (5, 9, "")}, [(LANE, head(3))]),
     ],
     ids=["other offset", "one of two", "no such partition", "same seq", "lower seq"],
 )
 def test_an_advance_from_anywhere_else_than_the_checkpoint_is_fenced(
     database: psycopg.Connection[Any],
     projection: Projection,
-    offsets: dict[int, tuple[int, int]],
+    offsets: dict[int, tuple[int, int, str]],
     lanes: list[tuple[LaneId, LaneHead]],
 ) -> None:
     held = claim(database, projection, "live")
     held.terms[7] = 1
-    advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+    advance(database, held, {0: (0, 5, "")}, [(LANE, head(4))])
 
     with pytest.raises(Fenced), database.transaction():
         advance(database, held, offsets, lanes)
@@ -130,7 +130,7 @@ def test_a_claim_waits_for_a_commit_under_way_and_goes_on_behind_it(
         ThreadPoolExecutor(1) as pool,
     ):
         with database.transaction():
-            advance(database, held, {0: (0, 5)}, [(LANE, head(4))])
+            advance(database, held, {0: (0, 5, "")}, [(LANE, head(4))])
             successor = pool.submit(claim, other, projection, "live")
             until_blocked_by(watch, database)
             assert not successor.done()
@@ -138,7 +138,7 @@ def test_a_claim_waits_for_a_commit_under_way_and_goes_on_behind_it(
         assert successor.result(10).offsets[0] == 5
         assert successor.result().lanes == {LANE: head(4)}
     with pytest.raises(Fenced), database.transaction():
-        advance(database, held, {0: (5, 6)}, [(LANE, head(5))])
+        advance(database, held, {0: (5, 6, "")}, [(LANE, head(5))])
 
 
 def test_a_stop_is_noted_by_the_holder_only_and_cleared_by_the_next_claim(

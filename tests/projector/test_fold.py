@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from projector.fold import ChangeRefused, Fold, Op
 from schemas.tables import Change, Delete, Insert, Key, Patch, Row, Table, Upsert
-from tests.projector.histories import THINGS, Rows, apply_one, cut, histories
+from tests.projector.histories import (
+    THINGS,
+    NotLegal,
+    Rows,
+    apply_any,
+    apply_one,
+    cut,
+    histories,
+    wild_histories,
+)
 
 
 def _apply_fold(rows: Rows, fold: Fold) -> Rows:
@@ -15,11 +24,11 @@ def _apply_fold(rows: Rows, fold: Fold) -> Rows:
     rows = dict(rows)
     for table in fold.tables.values():
         for key, (op, content) in table.changes.items():
-            if op is Op.INSERT:
-                assert key not in rows
-            if op in {Op.PATCH, Op.DELETE}:
-                assert key in rows
-            if op in {Op.INSERT, Op.UPSERT}:
+            if op in {Op.INSERT, Op.VANISH} and key in rows:
+                raise NotLegal
+            if op in {Op.PATCH, Op.DELETE, Op.REPLACE} and key not in rows:
+                raise NotLegal
+            if op in {Op.INSERT, Op.UPSERT, Op.REPLACE}:
                 rows[key] = content
             elif op is Op.PATCH:
                 present = dict(zip(THINGS.columns, rows[key], strict=True))
@@ -49,6 +58,28 @@ def test_any_cut_of_a_legal_sequence_gives_the_table_of_one_change_at_a_time(
         rows = _apply_fold(rows, _fold(batch))
 
     assert rows == expected
+
+
+@given(history=wild_histories())
+def test_a_batch_is_refused_exactly_where_one_change_at_a_time_is(
+    history: tuple[Rows, list[Change]],
+) -> None:
+    rows, changes = history
+    expected: Rows | None = rows
+    try:
+        for change in changes:
+            assert expected is not None
+            expected = apply_any(expected, change)
+    except NotLegal:
+        expected = None
+
+    found: Rows | None
+    try:
+        found = _apply_fold(rows, _fold(changes))
+    except (NotLegal, ChangeRefused):
+        found = None
+
+    assert found == expected
 
 
 @given(history=histories())
@@ -106,20 +137,21 @@ def test_a_change_that_contradicts_the_ones_before_it_is_refused_by_table_and_ke
         ([insert, upsert], (Op.INSERT, ROW)),
         ([upsert, patch], (Op.UPSERT, ("a", 1, "y", None))),
         ([patch, Patch(THINGS, KEY, {"amount": None})], (Op.PATCH, {"text": "y", "amount": None})),
-        ([patch, upsert], (Op.UPSERT, ROW)),
+        ([patch, upsert], (Op.REPLACE, ROW)),
+        ([patch, upsert, patch], (Op.REPLACE, ("a", 1, "y", None))),
         ([patch, delete], (Op.DELETE, None)),
         ([upsert, delete], (Op.DISCARD, None)),
         ([upsert, delete, insert], (Op.UPSERT, ROW)),
-        ([delete, insert], (Op.UPSERT, ROW)),
-        ([delete, insert, delete], (Op.DISCARD, None)),
-        ([insert, delete], None),
+        ([delete, insert], (Op.REPLACE, ROW)),
+        ([delete, insert, delete], (Op.DELETE, None)),
+        ([insert, delete], (Op.VANISH, None)),
         ([insert, delete, insert], (Op.INSERT, ROW)),
     ],
 )
-def test_a_row_has_one_net_change(changes: list[Change], net: tuple[Op, Any] | None) -> None:
+def test_a_row_has_one_net_change(changes: list[Change], net: tuple[Op, Any]) -> None:
     fold = _fold(changes)
 
-    assert fold.tables["things"].changes.get(KEY) == net
+    assert fold.tables["things"].changes == {KEY: net}
 
 
 def test_the_net_change_of_one_row_leaves_other_rows_and_tables_alone() -> None:
@@ -129,7 +161,10 @@ def test_the_net_change_of_one_row_leaves_other_rows_and_tables_alone() -> None:
     fold.add(insert)
     fold.add(Insert(THINGS, ("b", 1, "x", None)))
     fold.add(Upsert(other, ("a",)))
-    fold.add(delete)
+    fold.add(patch)
 
-    assert fold.tables["things"].changes == {("b", 1): (Op.INSERT, ("b", 1, "x", None))}
+    assert fold.tables["things"].changes == {
+        KEY: (Op.INSERT, ("a", 1, "y", None)),
+        ("b", 1): (Op.INSERT, ("b", 1, "x", None)),
+    }
     assert fold.tables["other"].changes == {("a",): (Op.UPSERT, ("a",))}

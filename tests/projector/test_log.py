@@ -1,11 +1,12 @@
 import asyncio
+import hashlib
 from typing import Any
 
 import msgspec
 import pytest
 
 from compose.stack.ports import free_port
-from projector.log import BrokerUnreachable, Log, OffsetsGone, TopicMissing
+from projector.log import BrokerUnreachable, Log, LogReplaced, OffsetsGone, TopicMissing
 from schemas.position import kafka_topic
 from schemas.settings import Kafka, Projector, Settings
 from tests.projector.broker import Broker
@@ -89,7 +90,43 @@ async def test_a_log_cut_under_the_reader_is_no_reason_to_skip(
         with pytest.raises(OffsetsGone) as gone:
             await read(log, 100)
 
-    assert gone.value.where == f"topic {topic.topic}.1"
+    assert gone.value.where == f"topic {topic.topic}.1, partition 0"
+    assert "no longer holds offset 0" in gone.value.what
+
+
+def digest(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()
+
+
+async def test_the_record_below_each_offset_is_compared_before_anything_is_read(
+    topic: Settings, broker: Broker
+) -> None:
+    broker.send(topic, 0, [b"a", b"b", b"c"])
+    broker.send(topic, 1, [b"x"])
+
+    async with log_of(topic) as log:
+        await log.start_at({0: 2, 1: 1, 2: 0}, {0: digest(b"b"), 1: digest(b"x")})
+
+        assert await read(log, 1) == {0: [(2, b"c")]}
+        with pytest.raises(LogReplaced) as replaced:
+            await log.start_at({0: 2, 1: 1}, {0: digest(b"b"), 1: digest(b"y")})
+
+    assert replaced.value.partition == 1
+    assert digest(b"x")[:12] in replaced.value.what
+    assert digest(b"y")[:12] in replaced.value.what
+    assert "do not go on" in replaced.value.remedy
+
+
+async def test_where_retention_removed_the_record_below_nothing_is_compared(
+    topic: Settings, broker: Broker
+) -> None:
+    broker.send(topic, 0, [b"a", b"b", b"c"])
+    broker.cut(topic, 0, 2)
+
+    async with log_of(topic) as log:
+        await log.start_at({0: 2}, {0: digest(b"gone")})
+
+        assert await read(log, 1) == {0: [(2, b"c")]}
 
 
 async def test_a_partition_that_was_left_is_read_no_more_and_one_can_go_back(

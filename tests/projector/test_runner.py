@@ -11,7 +11,7 @@ from projector import runner
 from projector.audit.run import audit
 from projector.checkpoint import ProjectionHeld
 from projector.control_tables import establish, set_state
-from projector.log import OffsetsGone
+from projector.log import LogReplaced, OffsetsGone
 from projector.pump import Progress
 from projector.runner import Projector, ProjectorInUse
 from schemas.lane import CONTROL_PARTITION
@@ -234,6 +234,29 @@ async def test_a_topic_recreated_smaller_is_not_gone_on_from(
     assert "the partition holds 0 to" in gone.value.what
     assert gone.value.where.startswith(f"topic {settings.topic}.1, partition")
     assert tables(database, settings.projection) == before
+
+
+@pytest.mark.parametrize("more", [0, 3])
+async def test_a_topic_recreated_as_large_or_larger_is_not_gone_on_from(
+    busy: App, broker: Broker, settings: Settings, database: psycopg.Connection[Any], more: int
+) -> None:
+    await project(settings)
+    before, held = tables(database, settings.projection), await ends(settings)
+    broker.drop_topic(settings)
+    broker.make_topics(settings, control=False)
+    for partition, end in held.items():
+        broker.send(settings, partition, [b"%d" % number for number in range(end + more)])
+
+    with pytest.raises(LogReplaced) as replaced:
+        await project(settings)
+
+    assert tables(database, settings.projection) == before
+    stopped = database.execute(
+        "SELECT partition, stopped FROM memferry.checkpoint"
+        " WHERE projection = %s AND stopped <> ''",
+        (settings.projection,),
+    ).fetchall()
+    assert stopped == [(replaced.value.partition, str(replaced.value))]
 
 
 async def test_events_behind_a_stop_are_not_counted_as_applied(

@@ -59,7 +59,7 @@ def test_checkpoint_and_rows_are_of_one_moment(
         psycopg.connect(settings.postgres.dsn, autocommit=True) as other,
         table_snapshot(database, filled.name) as snapshot,
     ):
-        advance(other, held, {0: (0, 5)}, [])
+        advance(other, held, {0: (0, 5, "")}, [])
         other.execute(f"DELETE FROM {filled.name}.accounts")
         then = snapshot.offsets, len(list(snapshot.rows(ACCOUNTS)))
     with table_snapshot(database, filled.name) as snapshot:

@@ -1,2 +1,0 @@
-INSERT INTO {table} ({columns})
-SELECT {columns} FROM {stage} WHERE memferry_op = 0

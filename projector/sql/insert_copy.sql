@@ -1,0 +1,2 @@
+COPY {table} ({columns}) FROM STDIN
+WITH (FORMAT csv, NULL 'null', QUOTE '"', ESCAPE '\')
