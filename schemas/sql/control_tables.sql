@@ -32,18 +32,6 @@ CREATE TABLE IF NOT EXISTS memferry.checkpoint (
     tail text NOT NULL DEFAULT '',
     PRIMARY KEY (projection, partition)
 ) WITH (fillfactor = 50);
--- Tables made before checkpoints had one; looked for first, since ALTER waits for every reader.
-DO $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM information_schema.columns WHERE table_schema = 'memferry'
-        AND table_name = 'checkpoint' AND column_name = 'tail'
-    ) THEN
-        ALTER TABLE memferry.checkpoint ADD COLUMN tail text NOT NULL DEFAULT '';
-    END IF;
-END $$;
-COMMENT ON COLUMN memferry.checkpoint.tail IS
-    'SHA-256 of the record before next_offset: a topic that was replaced has another one there';
 COMMENT ON COLUMN memferry.checkpoint.term IS
     'rises at every claim and replay: whoever holds a lower one cannot commit';
 COMMENT ON COLUMN memferry.checkpoint.next_offset IS 'Kafka offset, the first one not applied';
@@ -129,16 +117,6 @@ CREATE TABLE IF NOT EXISTS memferry.request (
     asked_at timestamptz NOT NULL DEFAULT now(),
     question jsonb
 );
--- Tables made before requests had one; looked for first, since ALTER waits for every reader.
-DO $$
-BEGIN
-    IF NOT EXISTS (
-        SELECT FROM information_schema.columns WHERE table_schema = 'memferry'
-        AND table_name = 'request' AND column_name = 'question'
-    ) THEN
-        ALTER TABLE memferry.request ADD COLUMN question jsonb;
-    END IF;
-END $$;
 COMMENT ON TABLE memferry.request IS
     'what a running app is asked over its control connection; removed once the answer is read';
 CREATE TABLE IF NOT EXISTS memferry.memory_row (
@@ -242,3 +220,25 @@ CREATE TABLE IF NOT EXISTS memferry.migration_phase (
     detail text NOT NULL DEFAULT '',
     PRIMARY KEY (migration, number)
 );
+
+-- Columns that tables made earlier lack; looked for first, since ALTER waits for every reader.
+DO $$
+DECLARE
+    added record;
+BEGIN
+    FOR added IN SELECT * FROM (VALUES
+        ('request', 'question', 'jsonb'),
+        ('checkpoint', 'tail', 'text NOT NULL DEFAULT ''''')
+    ) AS columns (table_name, column_name, definition)
+    LOOP
+        IF NOT EXISTS (
+            SELECT FROM information_schema.columns AS c WHERE c.table_schema = 'memferry'
+            AND c.table_name = added.table_name AND c.column_name = added.column_name
+        ) THEN
+            EXECUTE format('ALTER TABLE memferry.%I ADD COLUMN %I %s',
+                added.table_name, added.column_name, added.definition);
+        END IF;
+    END LOOP;
+END $$;
+COMMENT ON COLUMN memferry.checkpoint.tail IS
+    'SHA-256 of the record before next_offset: a topic that was replaced has another one there';

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from compose.stack.ports import free_port
+from projector.checkpoint import claim
 from projector.control_tables import (
     DatabaseUnreachable,
     Projection,
@@ -136,6 +137,18 @@ def test_two_may_establish_at_the_same_moment_in_an_empty_database(
             until_blocked_by(database, first)
 
         assert other.result(10) == made
+
+
+def test_columns_that_earlier_control_tables_lack_are_added(own_database: Settings) -> None:
+    with connect(own_database, "first") as conn:
+        made = establish(conn, own_database, DOMAIN, 3)
+        conn.execute("ALTER TABLE memferry.checkpoint DROP COLUMN tail")
+        conn.execute("ALTER TABLE memferry.request DROP COLUMN question")
+
+        assert establish(conn, own_database, DOMAIN, 3) == made
+
+        assert claim(conn, made, "live").tails == {}
+        assert conn.execute("SELECT question FROM memferry.request").fetchall() == []
 
 
 @pytest.mark.parametrize("changes", [{"topic": "another"}, {}])
