@@ -3,7 +3,8 @@ table and operation.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from operator import itemgetter
 from time import perf_counter
 from typing import Any
@@ -12,27 +13,23 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from projector.copy_text import copy_rows
+from projector.copy_text import copy_rows, require_scalars
 from projector.fold import ChangeRefused, Fold, Op, TableFold
 from projector.sql import query
 from projector.stages import Stages
 from schemas.tables import Row, Table
 
 _CHUNK_ROWS = 1_000
-FEW_ROWS = 100
-"""So many rows of a table go as a parameter; above, COPY is faster."""
+FEW_ROWS = 300
+"""Up to so many rows of a table go as a parameter; COPY overtakes near 500."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _key_of_change = itemgetter(0)
 
 
 class _Statements:
-    """The statements of one table, with its names filled in."""
+    """What brings staged rows into one table; `stage` is where they are."""
 
-    def __init__(self, schema: str, table: Table, *, few: bool = False) -> None:
-        self.columns = table.columns
-        stage: sql.Composable = sql.Identifier(f"memferry_stage_{table.name}")
-        if few:  # rows as a parameter, typed by the stage that is never filled
-            stage = sql.SQL("json_populate_recordset(NULL::{}, %(rows)s::json)").format(stage)
+    def __init__(self, schema: str, table: Table, stage: sql.Composable) -> None:
         live = sql.Identifier(schema, table.name)
         columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
         key = sql.SQL(", ").join(map(sql.Identifier, table.key))
@@ -50,14 +47,11 @@ class _Statements:
             for column in others
         )
         live_key = sql.SQL(", ").join(sql.Identifier("live", column) for column in table.key)
-        names = {
+        names: dict[str, sql.Composable] = {
             "table": live, "stage": stage, "columns": columns, "key": key, "live_key": live_key,
             "match": match,
         }  # fmt: skip
         upsert = "apply_upsert" if others else "apply_upsert_key_only"
-        self.create = query("stage_table").format(**names)
-        self.copy = query("stage_copy").format(**names)
-        self.insert = query("insert_copy").format(**names)
         self.missing = query("patched_missing").format(**names)
         self.present = query("vanished_present").format(**names)
         self.upsert = query(upsert).format(assignments=taken, **names)
@@ -65,6 +59,29 @@ class _Statements:
         self.delete = query("apply_delete").format(**names)
         self.discard = query("apply_discard").format(**names)
         self.whole_mask = sum(1 << table.columns.index(column) for column in others)
+
+
+class _Target:
+    """One table with its stage, and how rows come to either."""
+
+    def __init__(self, conn: psycopg.Connection[Any], schema: str, table: Table) -> None:
+        stage = sql.Identifier(f"memferry_stage_{table.name}")
+        names = {
+            "table": sql.Identifier(schema, table.name),
+            "stage": stage,
+            "columns": sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+        }
+        conn.execute(query("stage_table").format(**names))
+        self.insert = query("insert_copy").format(**names)
+        self.copy = query("stage_copy").format(**names)
+        self.staged = _Statements(schema, table, stage)
+        # Rows as a parameter, typed by the stage, which then stays empty.
+        parameter = sql.SQL("json_populate_recordset(NULL::{}, %(rows)s::json)").format(stage)
+        self.few = _Statements(schema, table, parameter)
+        self.documents = frozenset(
+            table.columns.index(column)
+            for (column,) in conn.execute(query("document_columns"), (schema, table.name))
+        )
 
 
 class Applier:
@@ -85,18 +102,7 @@ class Applier:
         self._conn = conn
         self._few_rows = few_rows
         self._stages = stages or Stages()
-        named = {table.name: table for table in tables}
-        self._statements = {name: _Statements(schema, table) for name, table in named.items()}
-        for statements in self._statements.values():
-            conn.execute(statements.create)
-        self._few = {name: _Statements(schema, t, few=True) for name, t in named.items()}
-        self._documents = {
-            table: frozenset(
-                self._statements[table].columns.index(column)
-                for (column,) in conn.execute(query("document_columns"), (schema, table))
-            )
-            for table in self._statements
-        }
+        self._targets = {table.name: _Target(conn, schema, table) for table in tables}
 
     def apply(self, fold: Fold) -> int:
         """Bring the tables to the fold's state; return how many rows were touched.
@@ -107,20 +113,24 @@ class Applier:
         return sum(self._apply_table(table) for table in fold.tables.values() if table.changes)
 
     def _apply_table(self, fold: TableFold) -> int:
-        statements = self._statements[fold.table.name]
+        target = self._targets[fold.table.name]
         begun = perf_counter()
-        inserted, staged, counts = _sorted_out(fold, statements)
+        inserted, staged, counts = _sorted_out(fold, target.staged.whole_mask)
         self._stages.fold += perf_counter() - begun
         touched = 0
         if 0 < len(staged) <= self._few_rows:
-            few = self._few[fold.table.name]
-            touched = self._apply_staged(fold, few, counts, {"rows": _as_json(fold.table, staged)})
+            rows = {
+                "rows": _written(
+                    fold.table, staged, partial(_as_json, fold.table, target.documents)
+                ).decode()
+            }
+            touched = self._apply_staged(fold, target.few, counts, rows)
         elif staged:
-            self._copy(fold.table, statements.copy, staged)
-            touched = self._apply_staged(fold, statements, counts, None)
+            self._copy(fold.table, target.copy, target.documents, staged)
+            touched = self._apply_staged(fold, target.staged, counts, None)
         if inserted:
             # Behind all else: a new row may take a unique value that another one gives up.
-            self._copy(fold.table, statements.insert, inserted)
+            self._copy(fold.table, target.insert, target.documents, inserted)
         return touched + len(inserted)
 
     def _apply_staged(
@@ -153,17 +163,18 @@ class Applier:
         self._stages.upsert += perf_counter() - begun
         return touched
 
-    def _copy(self, table: Table, statement: sql.Composed, rows: list[Row]) -> None:
-        begun, documents = perf_counter(), self._documents[table.name]
+    def _copy(
+        self, table: Table, statement: sql.Composed, documents: frozenset[int], rows: list[Row]
+    ) -> None:
+        begun = perf_counter()
+        as_text = partial(copy_rows, documents=documents)
         with self._conn.cursor().copy(statement) as copy:
             for first in range(0, len(rows), _CHUNK_ROWS):
-                copy.write(_encoded(table, rows[first : first + _CHUNK_ROWS], documents))
+                copy.write(_written(table, rows[first : first + _CHUNK_ROWS], as_text))
         self._stages.copy += perf_counter() - begun
 
 
-def _sorted_out(
-    fold: TableFold, statements: _Statements
-) -> tuple[list[Row], list[Row], Counter[Op]]:
+def _sorted_out(fold: TableFold, whole_mask: int) -> tuple[list[Row], list[Row], Counter[Op]]:
     """Return rows that are new, rows to be staged, and how many of those each operation has.
 
     Both are sorted by key: every projector then takes its row locks in one order.
@@ -181,7 +192,7 @@ def _sorted_out(
             staged.append((*content, int(op), 0))
         elif op is Op.REPLACE:  # a patch of every column
             counts[Op.PATCH] += 1
-            staged.append((*content, int(Op.PATCH), statements.whole_mask))
+            staged.append((*content, int(Op.PATCH), whole_mask))
         else:
             counts[op] += 1
             staged.append(_partial_row(columns, key_places, key, op, content or {}))
@@ -197,28 +208,21 @@ def _refuse(fold: TableFold, key: Row | None, what: str) -> None:
         raise ChangeRefused(f"a row is {what}", fold.table.name, key)
 
 
-def _encoded(table: Table, rows: list[Row], documents: frozenset[int]) -> bytes:
+def _written(table: Table, rows: list[Row], write: Callable[[list[Row]], bytes]) -> bytes:
     try:
-        return copy_rows(rows, documents)
+        return write(rows)
     except (TypeError, ValueError) as error:
         if len(rows) > 1:  # one by one, to name the row
-            return b"".join(_encoded(table, [row], documents) for row in rows)
+            return b"".join(_written(table, [row], write) for row in rows)
         raise ChangeRefused(
             f"a value cannot be stored: {error}", table.name, table.key_of(rows[0])
         ) from error
 
 
-def _as_json(table: Table, rows: list[Row]) -> str:
+def _as_json(table: Table, documents: frozenset[int], rows: list[Row]) -> bytes:
+    require_scalars(rows, documents)
     names = (*table.columns, "memferry_op", "memferry_mask")
-    try:
-        return _encode([dict(zip(names, row, strict=True)) for row in rows]).decode()
-    except (TypeError, ValueError) as error:
-        if len(rows) > 1:  # one by one, to name the row
-            for row in rows:
-                _as_json(table, [row])
-        raise ChangeRefused(
-            f"a value cannot be stored: {error}", table.name, table.key_of(rows[0])
-        ) from error
+    return _encode([dict(zip(names, row, strict=True)) for row in rows])
 
 
 def _partial_row(

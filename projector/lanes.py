@@ -9,8 +9,6 @@ from schemas.envelope import Envelope, EnvelopeInvalid
 from schemas.errors import FerryError
 from schemas.lane import LaneBroken, LaneCheck, LaneHead, LaneId, genesis
 
-_decode = envelope.DECODER.decode
-
 
 class RecordRefused(FerryError):
     """A record is no event of ours; its partition stops here."""
@@ -58,15 +56,7 @@ class LaneBook:
 
         Raises: LaneBroken naming lane, seq and offset; RecordRefused naming partition and offset.
         """
-        value: bytes = record.value  # None is refused as unreadable
-        try:
-            event = _decode(value)
-            seq = int(event.seq)
-            readable = event.specversion == envelope.SPECVERSION
-        except (TypeError, ValueError, RecursionError):  # msgspec's errors are ValueErrors
-            readable = False
-        if not readable:
-            value, event, seq = open_record(record)  # says what is wrong
+        value, event, seq = open_record(record)
         check = self._checks.get((event.source, record.partition))
         if check is None:
             check = self._open(event, record, seq)

@@ -82,9 +82,6 @@ def partition_of(stream: str, partitions: int) -> int:
     return zlib.crc32(stream.encode()) % partitions
 
 
-_sha256 = hashlib.sha256
-
-
 class LaneCheck:
     """Follows one lane from its applied head and says of each record whether it is new.
 
@@ -125,7 +122,7 @@ class LaneCheck:
                 f"event {seq} has epoch {epoch} after epoch {head.epoch}",
                 lane=self.lane, seq=seq, offset=offset, remedy=_REPLAY_REMEDY,
             )  # fmt: skip
-        self.head = LaneHead(seq, _sha256(event_bytes).hexdigest(), epoch)
+        self.head = LaneHead(seq, hashlib.sha256(event_bytes).hexdigest(), epoch)
         self._run_seq = 0
         return True
 

@@ -206,6 +206,21 @@ def test_a_row_upserted_and_deleted_in_one_batch_is_gone_whether_or_not_it_was_t
     assert rows(database) == {}
 
 
+@pytest.mark.parametrize("value", [{"a": 1}, [1], [{"b": 2}], ()])
+@pytest.mark.parametrize("change", [Insert, Upsert])
+def test_a_value_that_is_no_scalar_is_refused_where_the_column_is_no_document(
+    database: psycopg.Connection[Any], applier: Applier, change: type[Insert | Upsert], value: Any
+) -> None:
+    sound = change(THINGS, ("b", 1, ",{[", None))
+
+    with pytest.raises(ChangeRefused, match="column 3, no document") as refused:
+        apply(database, applier, [sound, change(THINGS, ("a", 1, value, None))])
+    apply(database, applier, [sound])
+
+    assert refused.value.where == "table things, key a/1"
+    assert rows(database) == {("b", 1): ("b", 1, ",{[", None)}
+
+
 def test_a_row_inserted_and_deleted_in_one_batch_must_not_have_been_there(
     database: psycopg.Connection[Any], applier: Applier
 ) -> None:
