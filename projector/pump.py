@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
-import msgspec
 import psycopg
 
 from projector.apply import Applier
@@ -17,7 +16,7 @@ from projector.control_topic import read_control
 from projector.declared import whole_domain
 from projector.lanes import ForeignSource, LaneBook
 from projector.log import Log
-from projector.stages import Stages
+from projector.progress import Progress
 from projector.transaction import Transactions
 from schemas.domain import Domain
 from schemas.errors import FerryError
@@ -28,17 +27,6 @@ _IDLE_LOOK_S = 0.5
 _OVERLAPPED_RECORDS = 1_000
 """Batches of fewer are not fetched while another is applied."""
 log = logging.getLogger("memferry.projector")
-
-
-class Progress(msgspec.Struct):
-    """What a run has done; updated after every commit."""
-
-    applied: int = 0
-    duplicates: int = 0
-    batches: int = 0
-    lag: int = 0
-    stages: Stages = msgspec.field(default_factory=Stages)
-    stopped: dict[int, FerryError] = {}
 
 
 class Pump:

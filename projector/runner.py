@@ -27,7 +27,8 @@ from projector.decisions import publish_decisions
 from projector.declared import whole_domain
 from projector.lanes import LaneBook
 from projector.log import BrokerUnreachable, Log, LogChanged
-from projector.pump import Progress, Pump
+from projector.progress import Progress
+from projector.pump import Pump
 from projector.sql import query
 from schemas.domain import Domain
 from schemas.errors import FerryError

@@ -134,6 +134,17 @@ class Projector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most events in one transaction: larger is faster when behind, smaller uses less memory."""
     fetch_bytes: Positive = 4 * 1024 * 1024
     """Most bytes in one fetch from one partition."""
+    max_concurrency: Positive = 1
+    """Workers in one process; each is a member of the consumer group with partitions, a connection
+    and a thread of its own. Trap: more than partitions, or than cores, have nothing to do."""
+    session_timeout_ms: Positive = 10_000
+    """How long Kafka waits for a sign of a worker before others get its partitions. Trap: what a
+    killed machine's worker had stands still for so long."""
+    metrics_port: Whole = 0
+    """Port on loopback where Prometheus reads metrics; 0: none."""
+    memory_limit_mb: Positive = 500
+    """What one process may take for fetched records and the rows of a batch, beside what it takes
+    at rest. Batches are cut so that it holds."""
 
 
 class Migration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

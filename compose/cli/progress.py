@@ -11,7 +11,7 @@ from rich.text import Text
 
 from compose.cli.output import err
 from projector.migration.progress import MigrationProgress
-from projector.pump import Progress
+from projector.progress import Progress
 
 _PLAIN_EVERY_S = 5.0
 _RATE_S = 1.0

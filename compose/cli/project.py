@@ -9,7 +9,7 @@ from compose.cli.context import Common
 from compose.cli.output import err, print_error
 from compose.cli.progress import StatusLine
 from projector.log import Log
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.runner import Projector
 from schemas.position import FIRST_GENERATION, kafka_topic
 

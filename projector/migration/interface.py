@@ -24,7 +24,7 @@ from projector.migration.record import Mode, lock, newest, phases
 from projector.migration.result import MigrationResult, PhaseResult, SwitchResult
 from projector.migration.run import run_phases
 from projector.migration.switch import switch
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.replay.look_back import LookedBack, Resumed, Target, look_back, resume
 from projector.route import Route, read_route
 from projector.sources import active_sources, asking

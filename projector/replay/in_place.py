@@ -14,7 +14,7 @@ from psycopg import sql
 from projector.control_tables import State, connect, establish, set_state
 from projector.log import Log
 from projector.migration.record import lock
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.replay.target import require_within
 from projector.route import require_reads_in_memory
 from projector.runner import Projector

@@ -15,7 +15,7 @@ from psycopg import sql
 from projector.control_tables import connect, read_projection, set_state
 from projector.log import Log
 from projector.migration.record import lock
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.replay.in_place import replay
 from projector.replay.savepoints import checkpoint_position
 from projector.replay.target import savepoint_offsets

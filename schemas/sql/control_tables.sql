@@ -49,6 +49,53 @@ CREATE TABLE IF NOT EXISTS memferry.lane (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE memferry.lane IS 'the last applied event of each lane, committed with its rows';
 
+CREATE TABLE IF NOT EXISTS memferry.parked (
+    projection text NOT NULL REFERENCES memferry.projection ON DELETE CASCADE,
+    partition integer NOT NULL,
+    record_offset bigint NOT NULL,
+    source text NOT NULL,
+    generation integer NOT NULL,
+    seq bigint NOT NULL,
+    stream text NOT NULL,
+    type text NOT NULL,
+    event bytea NOT NULL,
+    behind boolean NOT NULL,
+    reason text NOT NULL,
+    place text NOT NULL,
+    parked_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, partition, record_offset)
+);
+CREATE INDEX IF NOT EXISTS parked_stream ON memferry.parked (projection, stream, record_offset);
+COMMENT ON TABLE memferry.parked IS
+    'events that could not be applied, and those of their streams that wait behind them';
+COMMENT ON COLUMN memferry.parked.event IS 'the record''s bytes, as in Kafka';
+COMMENT ON COLUMN memferry.parked.behind IS
+    'nothing is wrong with it but that an earlier event of its stream is parked';
+COMMENT ON COLUMN memferry.parked.place IS 'lane, seq, partition and offset, and table and key if any';
+
+CREATE TABLE IF NOT EXISTS memferry.mend (
+    topic text NOT NULL,
+    generation integer NOT NULL,
+    decision bigint NOT NULL,
+    source text NOT NULL,
+    partition integer NOT NULL,
+    at_offset bigint NOT NULL,
+    mend jsonb NOT NULL,
+    PRIMARY KEY (topic, decision)
+);
+COMMENT ON TABLE memferry.mend IS
+    'decisions that let a stopped lane go on; every replay obeys them';
+
+CREATE TABLE IF NOT EXISTS memferry.fingerprint (
+    projection text NOT NULL REFERENCES memferry.projection ON DELETE CASCADE,
+    kind text NOT NULL,
+    fingerprint text NOT NULL,
+    parts jsonb NOT NULL,
+    PRIMARY KEY (projection, kind)
+);
+COMMENT ON TABLE memferry.fingerprint IS
+    'handlers, upcasters and tables that the projection''s rows were made with, kind by kind';
+
 CREATE TABLE IF NOT EXISTS memferry.source (
     topic text NOT NULL,
     name text NOT NULL,

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from projector.log import Log
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.runner import Projector
 from schemas.domain import Domain
 from schemas.position import FIRST_GENERATION, kafka_topic

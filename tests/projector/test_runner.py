@@ -12,7 +12,7 @@ from projector.audit.run import audit
 from projector.checkpoint import ProjectionHeld
 from projector.control_tables import establish, set_state
 from projector.log import LogReplaced, OffsetsGone
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.runner import Projector, ProjectorInUse
 from schemas.lane import CONTROL_PARTITION
 from schemas.settings import Projector as Batches

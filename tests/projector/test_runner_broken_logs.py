@@ -14,7 +14,7 @@ from compose.stack import Stack
 from projector.audit.run import audit
 from projector.batch import EventTypeUnknown, EventUnreadable
 from projector.lanes import ForeignSource, RecordRefused
-from projector.pump import Progress
+from projector.progress import Progress
 from projector.status import Status, read_status
 from projector.transaction import EventRefused
 from schemas import envelope

@@ -2,7 +2,7 @@ import pytest
 
 from compose.cli.progress import StatusLine, View
 from projector.migration.progress import MigrationProgress
-from projector.pump import Progress
+from projector.progress import Progress
 
 
 def line_of(capsys: pytest.CaptureFixture[str]) -> str:
