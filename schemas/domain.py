@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from schemas.derived.description import KindDescription
 from schemas.entities import Entities, entities_of
 from schemas.errors import FerryError
 from schemas.tables import Change, Row, Table
+from schemas.upcasting import Read, Upcaster, readers_of
 
 EventType = type[msgspec.Struct]
 
@@ -70,6 +71,8 @@ class Kind:
     """Of a derived kind: what the control topic says of it."""
     ddl: str = ""
     """Of a derived kind: SQL that creates its table."""
+    upcasters: Mapping[str, Upcaster] = field(default_factory=dict)
+    """CloudEvents type of each earlier version that the log may hold → how it is read."""
 
     def __post_init__(self) -> None:
         if self.stream != self.key[: len(self.stream)] or not self.stream:
@@ -81,6 +84,12 @@ class Kind:
                 raise DomainInvalid(
                     f"kind {self.name}: {struct.__name__} lacks the key fields {sorted(missing)}"
                 )
+
+        readers_of(self.name, self.events, self.upcasters)
+
+    def readers(self) -> dict[str, Read]:
+        """Return how each type that was ever written of this kind is read, by CloudEvents type."""
+        return readers_of(self.name, self.events, self.upcasters)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -108,6 +117,13 @@ class Kind:
         return lambda value: prefix + "/".join(map(str, several(value)))
 
 
+class Reader(NamedTuple):
+    """How an event type is read that was ever written; `read` gives the event as of today."""
+
+    kind: Kind
+    read: Read
+
+
 @dataclass(frozen=True)
 class Domain:
     """The kinds of one application, the DDL of their tables, and look-ups derived from both."""
@@ -117,24 +133,33 @@ class Domain:
     ddl: str
     """SQL that creates every table, view and index in the schema that `search_path` names first."""
     by_type: dict[str, tuple[Kind, EventType]] = field(init=False)
+    """CloudEvents type → kind and event: those that are written today."""
+    readers: dict[str, Reader] = field(init=False)
+    """Likewise of every type that was ever written, earlier versions included."""
     type_of: dict[EventType, str] = field(init=False)
     kind_of: dict[EventType, Kind] = field(init=False)
     tables: dict[str, Table] = field(init=False)
 
     def __post_init__(self) -> None:
         by_type: dict[str, tuple[Kind, EventType]] = {}
+        readers: dict[str, Reader] = {}
         tables: dict[str, Table] = {}
         for kind in self.kinds:
             for name, event in kind.events.items():
                 if name in by_type or any(event is known for _, known in by_type.values()):
                     raise DomainInvalid(f"event {name} ({event.__name__}) is declared twice")
                 by_type[name] = (kind, event)
+            for name, read in kind.readers().items():
+                if name in readers:
+                    raise DomainInvalid(f"event {name} is declared by two kinds")
+                readers[name] = Reader(kind, read)
             for table in kind.tables:
                 if table.name in tables:
                     raise DomainInvalid(f"table {table.name} belongs to two kinds")
                 tables[table.name] = table
         set_field = object.__setattr__  # a frozen dataclass fills its derived fields once
         set_field(self, "by_type", by_type)
+        set_field(self, "readers", readers)
         set_field(self, "type_of", {event: name for name, (_, event) in by_type.items()})
         set_field(self, "kind_of", {event: kind for kind, event in by_type.values()})
         set_field(self, "tables", tables)

@@ -5,7 +5,8 @@
     {"entities":1}
 
 `data` is the kind's state-carrying event: money is text, times are RFC 3339. Without a `type` the
-last one is meant that the kind declares and that carries a whole entity.
+last one is meant that the kind declares and that carries a whole entity. It may be of an earlier
+version, as a file from before has it: what is recorded is of today's.
 CSV holds one kind: a line of field names, then a line an entity; a text is as it is, None is empty,
 anything else is JSON.
 """

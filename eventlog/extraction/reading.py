@@ -163,30 +163,32 @@ class Reader:
 
 
 class _Parser:
-    """Makes events of one kind from texts, as strictly as `record` does."""
+    """Makes events of one kind from texts, of today's version, as strictly as `record` does."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self._types = state_types(kind)
         self._usual = next(reversed(self._types), "")
-        self._decoders = {n: msgspec.json.Decoder(e).decode for n, e in self._types.items()}
+        self._today = {name: _today(kind, name) for name in kind.readers()}
+        self._readers = kind.readers()
         self._validators = {n: Validator(e).encode for n, e in self._types.items()}
         self._fields = {n: _cells(event) for n, event in self._types.items()}
 
     def event(self, number: int, type_name: str, data: bytes) -> Stated | Problem:
         type_name = type_name or self._usual
-        if type_name not in self._types:
+        today = self._today.get(type_name)
+        if today not in self._types:
             known = " or ".join(self._types)
             return Problem(number, f"its type is {type_name!r}, a {self.kind.name} has {known}")
         try:
-            event = self._decoders[type_name](data)
-            self._validators[type_name](event)
+            event = self._readers[type_name](data)
+            self._validators[today](event)
             made = self.kind.evolve(None, event)
             if made is None or self.kind.key_getter()(made) != self.kind.key_getter()(event):
                 return Problem(number, "its state is of another key than it says itself")
         except FerryError as error:
             return Problem(number, error.what)
-        except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError) as error:
+        except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError) as error:
             return Problem(number, str(error))
         return Stated(number, self.kind, event)
 
@@ -205,6 +207,13 @@ class _Parser:
             if value is not None
         ]
         return self.event(number, "", b"{%b}" % b",".join(encoded))
+
+
+def _today(kind: Kind, name: str) -> str:
+    """Return the type that events of this one are read as."""
+    while name in kind.upcasters:
+        name = kind.upcasters[name].to
+    return name
 
 
 def _cells(event: EventType) -> dict[str, Callable[[str], bytes | None]]:

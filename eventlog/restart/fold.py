@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
-
 from eventlog.outbox.contract import OutboxRow
 from eventlog.stores import Store
 from schemas import envelope
@@ -18,23 +16,24 @@ class EventTypeGone(FerryError):
 
 
 def events_of(kind: Kind, rows: Iterable[OutboxRow]) -> Iterator[tuple[OutboxRow, Any]]:
-    """Yield the events of a kind among rows, decoded; raises EventTypeGone."""
+    """Yield the events of a kind among rows, as of today; raises EventTypeGone."""
     prefix = f"{kind.name}/"
-    decoders = {name: msgspec.json.Decoder(event) for name, event in kind.events.items()}
+    readers = kind.readers()
     for row in rows:
         if not row.stream.startswith(prefix):
             continue
         found = envelope.decode(row.event)
         if found.type.startswith(CONTROL_PREFIX):
             continue
-        decoder = decoders.get(found.type)
-        if decoder is None:
+        read = readers.get(found.type)
+        if read is None:
             raise EventTypeGone(
                 f"kind {kind.name!r} has no event type {found.type}, and the log holds one",
                 where=f"stream {row.stream}, partition {row.partition}, seq {row.seq}",
-                remedy="keep every type that was ever recorded among the kind's `events`",
+                remedy="keep every type that was ever recorded among the kind's `events` or "
+                "`upcasters`",
             )
-        yield row, decoder.decode(found.data)
+        yield row, read(found.data)
 
 
 def restore(rows: Iterable[OutboxRow], store: Store, begun: Iterable[str] = ()) -> set[str]:
