@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 import psycopg
 from psycopg import sql
 
+from projector.fingerprint import Code, require_fingerprint
 from projector.sql import query
 from schemas.control_format import require_format
 from schemas.domain import Domain
@@ -28,6 +29,10 @@ class SchemaOccupied(FerryError):
     """Tables of the domain's names stand where a new projection's should: they are not touched."""
 
 
+class TablesMissing(FerryError):
+    """Tables of the domain are not in the projection's schema."""
+
+
 class Projection(NamedTuple):
     """A projection as the database knows it."""
 
@@ -37,6 +42,8 @@ class Projection(NamedTuple):
     partitions: int
     state: State
     reason: str
+    code: Code = frozenset()
+    """What its rows are made with, where it was established for that."""
 
 
 def connect(settings: Settings, role: str) -> psycopg.Connection[Any]:
@@ -78,13 +85,20 @@ def _place(dsn: str) -> str | None:
 
 
 def establish(
-    conn: psycopg.Connection[Any], settings: Settings, domain: Domain, partitions: int
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    domain: Domain,
+    partitions: int,
+    *,
+    renewing: bool = False,
 ) -> Projection:
     """Make the control tables and the projection where they are missing; return the projection.
 
-    Raises: ProjectionMismatch, FormatMismatch, SchemaOccupied.
+    `renewing`: its rows are about to be made anew, so they may be of other code.
+    Raises: ProjectionMismatch, FormatMismatch, SchemaOccupied, FingerprintChanged, TablesMissing.
     """
     name = settings.projection or domain.name
+    code: Code = frozenset()
     with conn.transaction():
         conn.execute(query("establish_lock"))
         conn.execute(sql.SQL(statement("control_tables")))
@@ -106,6 +120,9 @@ def establish(
             _create_tables(conn, name, domain)
             conn.execute(query("checkpoints_create"), {"name": name, "partitions": partitions})
         _create_derived_tables(conn, name, domain)
+        if not renewing:
+            code = require_fingerprint(conn, name, domain)
+            _require_tables(conn, name, domain)
     projection = read_projection(conn, name)
     if (projection.topic, projection.partitions) != (settings.topic, partitions):
         raise ProjectionMismatch(
@@ -114,7 +131,7 @@ def establish(
             where=f"memferry.projection, name {name}",
             remedy="set `topic` back, or give the new projection a name of its own (`projection`)",
         )
-    return projection
+    return projection._replace(code=code)
 
 
 def _create_tables(conn: psycopg.Connection[Any], name: str, domain: Domain) -> None:
@@ -140,6 +157,22 @@ def _create_derived_tables(conn: psycopg.Connection[Any], schema: str, domain: D
             sql.SQL("SET LOCAL search_path TO {}, pg_catalog").format(sql.Identifier(schema))
         )
         conn.execute(kind.ddl)  # made from a description: names quoted, types ours
+
+
+def _require_tables(conn: psycopg.Connection[Any], schema: str, domain: Domain) -> None:
+    """Check that tables of kinds that came to the domain later are there; raises TablesMissing."""
+    missing = [
+        name
+        for name in domain.tables
+        if conn.execute(query("table_found"), (schema, name)).fetchone() != (True,)
+    ]
+    if missing:
+        raise TablesMissing(
+            f"the projection lacks tables of its domain: {', '.join(missing)}",
+            where=f"schema {schema}",
+            remedy="`memferry sql apply` makes what is missing; `memferry replay --to-end` then "
+            "fills tables whose events were applied or parked before",
+        )
 
 
 def read_projection(conn: psycopg.Connection[Any], name: str) -> Projection:

@@ -11,10 +11,13 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from projector.checkpoint import past_zombies
 from projector.control_tables import State, connect, establish, set_state
+from projector.fingerprint import store_fingerprint, tables_changed
 from projector.log import Log
 from projector.migration.record import lock
 from projector.progress import Progress
+from projector.renewal import renew
 from projector.replay.target import require_within
 from projector.route import require_reads_in_memory
 from projector.runner import Projector
@@ -54,7 +57,7 @@ async def replay(
         partitions = topic.partitions
     conn = connect(settings, "replay")
     try:
-        projection = establish(conn, settings, domain, partitions)
+        projection = establish(conn, settings, domain, partitions, renewing=True)
         row = conn.execute(query("replay_lock"), (projection.name,)).fetchone()
         if not (row and row[0]):
             raise ReplayInProgress(
@@ -94,12 +97,16 @@ async def replay(
 def _empty(
     conn: psycopg.Connection[Any], name: str, domain: Domain, target: Mapping[int, int]
 ) -> None:
-    with conn.transaction():
+    def empty() -> None:
         row = conn.execute(query("projection_lock"), (name,)).fetchone()
         before = conn.execute(query("checkpoint_read"), (name,)).fetchall()
         # Before the tables: a projector's transaction locks its checkpoints first, too.
         conn.execute(query("checkpoint_reset"), (name,))
         conn.execute(query("lanes_delete"), (name,))
+        conn.execute(query("parked_clear"), (name,))  # what is parked now is found again
+        if tables_changed(conn, name, domain):
+            renew(conn, name, domain)
+        store_fingerprint(conn, name, domain)
         conn.execute(
             sql.SQL("TRUNCATE {}").format(
                 sql.SQL(", ").join(sql.Identifier(name, table) for table in domain.tables)
@@ -115,6 +122,8 @@ def _empty(
             },
             {"projection": name, "target": format_offsets(target)},
         )
+
+    past_zombies(conn, name, empty)
 
 
 def _reason(after: State, target: Mapping[int, int]) -> str:

@@ -105,7 +105,9 @@ def test_a_projection_is_made_once_with_its_tables_and_checkpoints(
 
     again = establish(database, settings, DOMAIN, 3)
 
-    assert first == again == Projection(settings.projection, settings.topic, 1, 3, "live", "")
+    made = Projection(settings.projection, settings.topic, 1, 3, "live", "", first.code)
+    assert first == again == made
+    assert {kind for kind, _ in first.code} == {"account", "reading"}
     assert database.execute(f"SELECT count(*) FROM {first.name}.readings").fetchone() == (1,)
     checkpoints = database.execute(
         "SELECT partition, term, next_offset FROM memferry.checkpoint WHERE projection = %s",

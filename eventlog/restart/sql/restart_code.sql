@@ -1,0 +1,2 @@
+-- What a kind's rows were made with.
+SELECT parts FROM memferry.fingerprint WHERE projection = %s AND kind = %s

@@ -1,0 +1,1 @@
+DELETE FROM memferry.fingerprint WHERE projection = %s

@@ -1,0 +1,1 @@
+SELECT kind, fingerprint FROM memferry.fingerprint WHERE projection = %s

@@ -1,0 +1,1 @@
+SELECT kind, parts FROM memferry.fingerprint WHERE projection = %s
