@@ -14,6 +14,7 @@ _DDL_FILES = (
     "portfolio_positions.sql",
     "latest_quotes.sql",
     "open_positions.sql",
+    "profit_by_strategy_and_day.sql",
 )
 """Tables before the views that read them."""
 

@@ -7,10 +7,10 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from schemas.domain import Kind
-from schemas.tables import Change, Insert, Table, Upsert
+from schemas.tables import Change, Insert, Table, Upsert, within_months
 from schemas.trading.money import ZERO
 from schemas.trading.one_row import rows_in, snapshot_as
-from schemas.trading.refusal import refusal
+from schemas.trading.refusal import NO_MONTH, refusal
 from schemas.trading.values import Count, Identifier, Nanoseconds, UtcTime
 
 
@@ -40,7 +40,11 @@ class BarSnapshotted(_Bar, frozen=True, gc=False):
 MarketDataEvent: TypeAlias = BarReceived | BarSnapshotted
 
 MARKET_BARS = Table(
-    "market_bars", columns=Bar.__struct_fields__, key=("symbol", "opened_at"), windowed=True
+    "market_bars",
+    columns=Bar.__struct_fields__,
+    key=("symbol", "opened_at"),
+    windowed=True,
+    months="opened_at",
 )
 
 
@@ -59,6 +63,8 @@ def evolve(bar: Bar | None, event: MarketDataEvent) -> Bar:
             pass
         case _:
             assert_never(event)
+    if not within_months(event.opened_at):
+        raise refusal(_name(event), "in no year that bars are of", event, NO_MONTH)
     if not ZERO < event.low <= min(event.open, event.close):
         remedy = "send prices above zero, with low the lowest of the four"
         raise refusal(_name(event), f"not lowest at {event.low}", event, remedy)

@@ -9,10 +9,10 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from schemas.domain import Kind, TransitionRefused
-from schemas.tables import Change, Insert, Row, Table, Upsert
+from schemas.tables import Change, Insert, Row, Table, Upsert, within_months
 from schemas.trading import money
 from schemas.trading.money import ZERO
-from schemas.trading.refusal import refusal
+from schemas.trading.refusal import NO_MONTH, refusal
 from schemas.trading.values import Identifier, Nanoseconds, UtcTime
 
 
@@ -55,12 +55,14 @@ PORTFOLIO_SNAPSHOTS = Table(
     columns=("portfolio_id", "taken_at", "taken_at_ns", "cash", "equity"),
     key=("portfolio_id", "taken_at"),
     windowed=True,
+    months="taken_at",
 )
 PORTFOLIO_POSITIONS = Table(
     "portfolio_positions",
     columns=("portfolio_id", "taken_at", "taken_at_ns", *Position.__struct_fields__),
     key=("portfolio_id", "taken_at", "symbol"),
     windowed=True,
+    months="taken_at",
 )
 
 
@@ -85,6 +87,8 @@ def evolve(portfolio: PortfolioSnapshot | None, event: PortfolioEvent) -> Portfo
     )  # fmt: skip
     if portfolio is not None and (isinstance(event, PortfolioTaken) or portfolio != taken):
         raise _refusal(event, "taken already", "take a portfolio at a later moment")
+    if not within_months(event.taken_at):
+        raise _refusal(event, "in no year that snapshots are of", NO_MONTH)
     if len({position.symbol for position in event.positions}) != len(event.positions):
         raise _refusal(event, "holding a symbol twice", "add up the positions of each symbol")
     if any(p.average_price < ZERO or p.market_price <= ZERO for p in event.positions):

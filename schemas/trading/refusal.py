@@ -3,6 +3,11 @@
 import msgspec
 
 from schemas.domain import TransitionRefused
+from schemas.tables import MONTHS_BEGIN, MONTHS_END
+
+NO_MONTH = (
+    f"send a time of the years {MONTHS_BEGIN.year} to {MONTHS_END.year - 1}: are its units right?"
+)
 
 
 def refusal(stream: str, state: str, event: msgspec.Struct, remedy: str) -> TransitionRefused:

@@ -129,6 +129,7 @@ TRADES = Table("trades", columns=Trade.__struct_fields__, key=("trade_id",))
 _UNFILLED: tuple[Status, ...] = ("open", "partially_filled")
 _HELD: tuple[Status, ...] = ("executed", "cancelled")
 _NOT_NEGATIVE = "quantities and prices must be above zero, fees not below"
+_SETTLE = "give exit price, profit and time of closing where it is closed, and only there"
 _RECOMPUTE = "compute the totals from the present state with money.after_fill and money.profit"
 
 
@@ -158,6 +159,8 @@ def evolve(trade: Trade | None, event: TradeEvent) -> Trade:
         case TradeSnapshotted():
             sound = ZERO <= event.filled_quantity <= event.quantity and event.limit_price > ZERO
             _require(event, sound, "fill from zero to the whole quantity, at a price above zero")
+            brought = (event.exit_price, event.realised_profit, event.closed_at, event.closed_at_ns)
+            _require(event, brought.count(None) == (event.status != "closed") * 4, _SETTLE)
             return Trade(*astuple(event))
         case _:
             assert_never(event)
@@ -217,9 +220,8 @@ def _require_fill(trade: Trade, event: _Fill) -> None:
     _require(event, within, "fill at the limit price or better")
     totals = money.after_fill(trade, quantity, price, fee)
     _require(event, totals.filled_quantity <= trade.quantity, "fill no more than what is open")
-    said = (event.filled_quantity, event.filled_value, event.average_price, event.fees)
-    if said != totals:
-        raise _refusal(event, f"at {totals} after this fill, not at {said}", _RECOMPUTE)
+    if (event.filled_quantity, event.filled_value, event.average_price, event.fees) != totals:
+        raise _refusal(event, f"at {totals} after this fill", _RECOMPUTE)
 
 
 def _require_exit(trade: Trade, event: TradeClosed) -> None:
@@ -227,9 +229,8 @@ def _require_exit(trade: Trade, event: TradeClosed) -> None:
     _require(event, event.exit_price > ZERO and event.exit_fee >= ZERO, _NOT_NEGATIVE)
     fees = money.add(trade.fees, event.exit_fee)
     found = (fees, money.profit(trade, event.exit_price, fees))
-    said = (event.fees, event.realised_profit)
-    if said != found:
-        raise _refusal(event, f"left with fees and profit {found}, not {said}", _RECOMPUTE)
+    if (event.fees, event.realised_profit) != found:
+        raise _refusal(event, f"left with fees and profit {found}", _RECOMPUTE)
 
 
 def _require(event: TradeEvent | _Fill, holds: bool, remedy: str) -> None:

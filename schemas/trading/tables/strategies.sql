@@ -13,5 +13,11 @@ CREATE TABLE strategies (
     CONSTRAINT strategies_parameters_have_names CHECK (jsonb_typeof(parameters) = 'object')
 );
 COMMENT ON TABLE strategies IS 'Trading strategies, their parameters, and whether they run.';
+COMMENT ON COLUMN strategies.strategy_id IS 'The strategy.';
+COMMENT ON COLUMN strategies.algorithm IS 'The rule that it trades by.';
+COMMENT ON COLUMN strategies.status IS 'registered, running, paused or stopped.';
 COMMENT ON COLUMN strategies.parameters IS 'By name; each value is text.';
+COMMENT ON COLUMN strategies.registered_at IS 'When it became known.';
+COMMENT ON COLUMN strategies.registered_at_ns IS 'registered_at in nanoseconds since 1970 UTC.';
 COMMENT ON COLUMN strategies.updated_at IS 'Time of the last event of this strategy.';
+COMMENT ON COLUMN strategies.updated_at_ns IS 'updated_at in nanoseconds since 1970 UTC.';

@@ -64,3 +64,11 @@ def test_prices_out_of_order_are_refused(prices: dict[str, int]) -> None:
 def test_values_that_no_column_holds_are_refused_before_memory_changes(wrong: Any) -> None:
     with pytest.raises(EventInvalid):
         VALIDATORS[BarReceived].encode(replace(RECEIVED, **wrong))
+
+
+@pytest.mark.parametrize("year", [1, 1899, 2200, 9999])
+def test_a_bar_that_no_month_has_a_place_for_is_refused(year: int) -> None:
+    with pytest.raises(TransitionRefused, match="in no year that bars are of") as refused:
+        evolve(None, replace(RECEIVED, opened_at=AT.replace(year=year)))
+
+    assert "1900 to 2199" in refused.value.remedy

@@ -74,8 +74,9 @@ def test_a_taken_portfolio_cannot_be_replaced_by_another() -> None:
         {"cash": Decimal(501)},
         {"positions": (IBM, IBM), "equity": Decimal(2700)},
         {"positions": (replace(IBM, market_price=Decimal(0)),), "equity": Decimal(500)},
+        {"taken_at": time_of(5_000).replace(year=2200)},
     ],
-    ids=["equity", "cash", "a symbol twice", "no price"],
+    ids=["equity", "cash", "a symbol twice", "no price", "no month"],
 )
 def test_values_that_do_not_agree_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(TransitionRefused, match="portfolio/main is ") as refused:

@@ -19,7 +19,9 @@ from schemas.trading.trades import (
     TradeExecuted,
     TradeOpened,
     TradePartiallyFilled,
+    TradeSnapshotted,
     evolve,
+    snapshot,
 )
 from tests.schemas.trading.histories import (
     Clock,
@@ -223,3 +225,25 @@ def test_the_apps_own_decimal_context_changes_nothing() -> None:
 
     assert coarse == evolve(trade, event)
     assert coarse.filled_value == Decimal("33.333333")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"status": "executed"},
+        {"closed_at": None},
+        {"closed_at_ns": None},
+        {"realised_profit": None},
+        {"exit_price": None},
+    ],
+)
+def test_a_snapshot_is_settled_where_it_is_closed_and_only_there(wrong: dict[str, Any]) -> None:
+    executed = evolve(
+        evolve(None, opened()),
+        fill(TradeExecuted, evolve(None, opened()), (10, 99, 1), LATER),
+    )
+    closed: TradeSnapshotted = snapshot(evolve(executed, close(executed, 101, 1, LATER)))
+    assert evolve(None, closed)
+
+    with pytest.raises(TransitionRefused, match="TradeSnapshotted cannot follow: trade/T is not"):
+        evolve(None, replace(closed, **wrong))

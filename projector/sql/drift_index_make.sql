@@ -1,0 +1,1 @@
+CREATE {unique} INDEX CONCURRENTLY {name} ON {table} {definition}
