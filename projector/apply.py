@@ -3,8 +3,9 @@ table and operation.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
+from itertools import chain
 from operator import itemgetter
 from time import perf_counter
 from typing import Any
@@ -15,73 +16,16 @@ from psycopg import sql
 
 from projector.copy_text import copy_rows, require_scalars
 from projector.fold import ChangeRefused, Fold, Op, TableFold
-from projector.sql import query
+from projector.months import Months
 from projector.stages import Stages
-from schemas.tables import Row, Table
+from projector.targets import Statements, Target
+from schemas.tables import Key, Row, Table
 
 _CHUNK_ROWS = 1_000
 FEW_ROWS = 300
 """Up to so many rows of a table go as a parameter; COPY overtakes near 500."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _key_of_change = itemgetter(0)
-
-
-class _Statements:
-    """What brings staged rows into one table; `stage` is where they are."""
-
-    def __init__(self, schema: str, table: Table, stage: sql.Composable) -> None:
-        live = sql.Identifier(schema, table.name)
-        columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
-        key = sql.SQL(", ").join(map(sql.Identifier, table.key))
-        match = sql.SQL(" AND ").join(
-            sql.SQL("live.{0} = stage.{0}").format(sql.Identifier(column)) for column in table.key
-        )
-        others = [column for column in table.columns if column not in table.key]
-        taken = sql.SQL(", ").join(
-            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in others
-        )
-        masked = sql.SQL(", ").join(
-            sql.SQL(
-                "{0} = CASE WHEN stage.memferry_mask & {1} <> 0 THEN stage.{0} ELSE live.{0} END"
-            ).format(sql.Identifier(column), sql.Literal(1 << table.columns.index(column)))
-            for column in others
-        )
-        live_key = sql.SQL(", ").join(sql.Identifier("live", column) for column in table.key)
-        names: dict[str, sql.Composable] = {
-            "table": live, "stage": stage, "columns": columns, "key": key, "live_key": live_key,
-            "match": match,
-        }  # fmt: skip
-        upsert = "apply_upsert" if others else "apply_upsert_key_only"
-        self.missing = query("patched_missing").format(**names)
-        self.present = query("vanished_present").format(**names)
-        self.upsert = query(upsert).format(assignments=taken, **names)
-        self.patch = query("apply_patch").format(assignments=masked, **names) if others else None
-        self.delete = query("apply_delete").format(**names)
-        self.discard = query("apply_discard").format(**names)
-        self.whole_mask = sum(1 << table.columns.index(column) for column in others)
-
-
-class _Target:
-    """One table with its stage, and how rows come to either."""
-
-    def __init__(self, conn: psycopg.Connection[Any], schema: str, table: Table) -> None:
-        stage = sql.Identifier(f"memferry_stage_{table.name}")
-        names = {
-            "table": sql.Identifier(schema, table.name),
-            "stage": stage,
-            "columns": sql.SQL(", ").join(map(sql.Identifier, table.columns)),
-        }
-        conn.execute(query("stage_table").format(**names))
-        self.insert = query("insert_copy").format(**names)
-        self.copy = query("stage_copy").format(**names)
-        self.staged = _Statements(schema, table, stage)
-        # Rows as a parameter, typed by the stage, which then stays empty.
-        parameter = sql.SQL("json_populate_recordset(NULL::{}, %(rows)s::json)").format(stage)
-        self.few = _Statements(schema, table, parameter)
-        self.documents = frozenset(
-            table.columns.index(column)
-            for (column,) in conn.execute(query("document_columns"), (schema, table.name))
-        )
 
 
 class Applier:
@@ -102,7 +46,11 @@ class Applier:
         self._conn = conn
         self._few_rows = few_rows
         self._stages = stages or Stages()
-        self._targets = {table.name: _Target(conn, schema, table) for table in tables}
+        tables = tuple(tables)
+        self._targets = {
+            table.name: Target(conn, schema, table, number) for number, table in enumerate(tables)
+        }
+        self._months = Months(conn, schema, tables)
 
     def apply(self, fold: Fold) -> int:
         """Bring the tables to the fold's state; return how many rows were touched.
@@ -110,20 +58,31 @@ class Applier:
         Raises: ChangeRefused naming table and key, or psycopg.Error from a constraint; either way
                 the caller's transaction must be rolled back.
         """
-        return sum(self._apply_table(table) for table in fold.tables.values() if table.changes)
+        self._months.require(fold)
+        try:
+            return sum(self._apply_table(table) for table in fold.tables.values() if table.changes)
+        except psycopg.errors.CheckViolation:  # perhaps a month that was detached
+            self._months.forget()
+            raise
+
+    def clear(self) -> None:
+        """Empty the stages, for another fold in the same transaction."""
+        for target in self._targets.values():
+            self._conn.execute(target.clear)
 
     def _apply_table(self, fold: TableFold) -> int:
         target = self._targets[fold.table.name]
         begun = perf_counter()
-        inserted, staged, counts = _sorted_out(fold, target.staged.whole_mask)
+        try:
+            inserted, staged, counts = _sorted_out(fold, target.staged.whole_mask)
+        except (TypeError, ValueError) as error:
+            what = f"a handler's change does not fit its table: {error}"
+            raise ChangeRefused(what, fold.table.name, ()) from error
         self._stages.fold += perf_counter() - begun
         touched = 0
         if 0 < len(staged) <= self._few_rows:
-            rows = {
-                "rows": _written(
-                    fold.table, staged, partial(_as_json, fold.table, target.documents)
-                ).decode()
-            }
+            as_json = partial(_as_json, fold.table, target.documents)
+            rows = [_written(fold.table, staged, as_json).decode()]
             touched = self._apply_staged(fold, target.few, counts, rows)
         elif staged:
             self._copy(fold.table, target.copy, target.documents, staged)
@@ -136,15 +95,17 @@ class Applier:
     def _apply_staged(
         self,
         fold: TableFold,
-        statements: _Statements,
+        statements: Statements,
         counts: Counter[Op],
-        rows: dict[str, str] | None,
+        rows: list[str] | None,
     ) -> int:
         begun, touched = perf_counter(), 0
 
         def execute(statement: sql.Composed) -> psycopg.Cursor[Any]:
-            return self._conn.execute(statement, rows)
+            return psycopg.RawCursor(self._conn).execute(statement, rows)
 
+        if statements.impossible is not None and (counts[Op.PASSED] or counts[Op.PASSED_PATCH]):
+            _refuse_impossible(fold, execute(statements.impossible).fetchone())
         if counts[Op.VANISH]:
             _refuse(fold, execute(statements.present).fetchone(), "inserted that is there already")
         # Deletes and patches first: an upsert may take a unique value that they give up.
@@ -174,7 +135,7 @@ class Applier:
         self._stages.copy += perf_counter() - begun
 
 
-def _sorted_out(fold: TableFold, whole_mask: int) -> tuple[list[Row], list[Row], Counter[Op]]:
+def _sorted_out(fold: TableFold, whole_mask: str) -> tuple[list[Row], list[Row], Counter[Op]]:
     """Return rows that are new, rows to be staged, and how many of those each operation has.
 
     Both are sorted by key: every projector then takes its row locks in one order.
@@ -184,12 +145,12 @@ def _sorted_out(fold: TableFold, whole_mask: int) -> tuple[list[Row], list[Row],
     counts: Counter[Op] = Counter()
     columns = fold.table.columns
     key_places = [columns.index(column) for column in fold.table.key]
-    for key, (op, content) in sorted(fold.changes.items(), key=_key_of_change):
+    for key, (op, content) in chain(fold.passed, _in_order(fold.changes)):
         if op is Op.INSERT:
             inserted.append(content)
-        elif op is Op.UPSERT:
+        elif op is Op.UPSERT or op is Op.PASSED:
             counts[op] += 1
-            staged.append((*content, int(op), 0))
+            staged.append((*content, int(op), ""))
         elif op is Op.REPLACE:  # a patch of every column
             counts[Op.PATCH] += 1
             staged.append((*content, int(Op.PATCH), whole_mask))
@@ -197,6 +158,18 @@ def _sorted_out(fold: TableFold, whole_mask: int) -> tuple[list[Row], list[Row],
             counts[op] += 1
             staged.append(_partial_row(columns, key_places, key, op, content or {}))
     return inserted, staged, counts
+
+
+def _in_order(changes: dict[Key, tuple[Op, Any]]) -> list[tuple[Key, tuple[Op, Any]]]:
+    try:
+        return sorted(changes.items(), key=_key_of_change)
+    except TypeError:  # an Enum, or None
+        return sorted(changes.items(), key=lambda change: repr(change[0]))
+
+
+def _refuse_impossible(fold: TableFold, found: Row | None) -> None:
+    if found is not None:
+        raise ChangeRefused(f"a row violates {found[0]!r}", fold.table.name, found[1:])
 
 
 def _refuse_missing(fold: TableFold, key: Row | None) -> None:
@@ -227,17 +200,27 @@ def _as_json(table: Table, documents: frozenset[int], rows: list[Row]) -> bytes:
 
 def _partial_row(
     columns: tuple[str, ...],
-    key_places: list[int],
+    key_places: Sequence[int],
     key: tuple[Any, ...],
     op: Op,
     changes: dict[str, Any],
 ) -> Row:
+    places, mask = _placed(columns, tuple(key_places), tuple(changes))
     values: list[Any] = [None] * len(columns)
     for place, value in zip(key_places, key, strict=True):
         values[place] = value
-    mask = 0
-    for column, value in changes.items():
-        place = columns.index(column)
+    for place, value in zip(places, changes.values(), strict=True):
         values[place] = value
-        mask |= 1 << place
     return (*values, int(op), mask)
+
+
+@lru_cache(1_024)
+def _placed(
+    columns: tuple[str, ...], key_places: tuple[int, ...], changed: tuple[str, ...]
+) -> tuple[tuple[int, ...], str]:
+    """Return where changed columns stand, and the mask that says so, a bit a column."""
+    places = tuple(columns.index(column) for column in changed)
+    for place in places:
+        if place in key_places:
+            raise ValueError(f"a patch changes the key column {columns[place]}")
+    return places, "".join("1" if place in places else "0" for place in range(len(columns)))

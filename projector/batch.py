@@ -1,46 +1,37 @@
 """Records of a fetch, admitted, decoded and handled: what one transaction will apply."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
-import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from projector.lanes import LaneBook
+from projector.effects import Changes, Effects, EventTypeUnknown
+from projector.lanes import LaneBook, open_record
 from schemas import envelope
-from schemas.control import CONTROL_PREFIX
 from schemas.domain import Domain
+from schemas.envelope import Envelope
 from schemas.errors import FerryError
 from schemas.lane import LaneCheck, LaneHead, LaneId
-from schemas.tables import Change
 
 
-class EventUnreadable(FerryError):
-    """The event's type is unknown here, or its data does not fit its type."""
+class Recorded(Protocol):
+    """Where an event stands, and its bytes: a record of Kafka, or one that was parked."""
+
+    @property
+    def partition(self) -> int:
+        """Of the topic."""
+
+    @property
+    def offset(self) -> int:
+        """Within the partition."""
+
+    @property
+    def value(self) -> bytes | None:
+        """The event's bytes."""
 
 
-class EventTypeUnknown(EventUnreadable):
-    """No kind that is known here has an event of this type."""
-
-    event_type = ""
-
-
-class HandlerFailed(FerryError):
-    """The domain's handler raised an error for an event."""
-
-
-_new_item = tuple.__new__  # a NamedTuple's own constructor takes twice the time
-_OTHER_DOMAIN = "run the projector with the domain that wrote this event (`--domain`)"
-
-
-class Item(NamedTuple):
-    """One new event: its place, its lane's head with it, and what it does to the tables."""
-
-    partition: int
-    offset: int
-    lane: LaneId
-    head: LaneHead
-    changes: tuple[Change, ...]
+Item: TypeAlias = tuple[Recorded, Changes]
+"""One new event and what it does to the tables."""
 
 
 class Segment(NamedTuple):
@@ -53,6 +44,14 @@ class Segment(NamedTuple):
     stopped: FerryError | None = None
     tail: str = ""
     """SHA-256 in hex of the record just below `new_offset`; empty where that is not known."""
+    heads: dict[LaneId, LaneHead] = {}  # noqa: RUF012  (never changed)
+    """Of each lane that went on, its head behind the last of these events."""
+    refused: dict[int, FerryError] = {}  # noqa: RUF012  (never changed)
+    """Offset → why the event there does nothing to the tables; it is among the items."""
+    unknown: frozenset[str] = frozenset()
+    """Event types that no kind here has."""
+    newest: str = ""
+    """When its last new event was recorded, as its envelope says."""
 
 
 class Handler:
@@ -60,10 +59,7 @@ class Handler:
 
     def __init__(self, domain: Domain, lanes: LaneBook) -> None:
         self._lanes = lanes
-        self._by_type = {
-            name: (msgspec.json.Decoder(event).decode, kind.project)
-            for name, (kind, event) in domain.by_type.items()
-        }
+        self._effects = Effects(domain)
 
     def segment(
         self,
@@ -74,76 +70,70 @@ class Handler:
     ) -> Segment:
         """Handle a partition's next records, up to the offset `until`, exclusive.
 
-        A record that cannot be handled ends the segment before it, with the reason.
+        A record that is not admitted to its lane ends the segment before it, with the reason. An
+        event that cannot be read or handled is an item without changes, and named in `refused`.
         """
+        if until is not None and records and records[-1].offset >= until:
+            records = [record for record in records if record.offset < until]
         items: list[Item] = []
-        add, admit, by_type = items.append, self._lanes.admit, self._by_type
-        next_offset, last = old_offset, None
-        reason: FerryError | None = None
+        refused: dict[int, FerryError] = {}
+        unknown: set[str] = set()
+        checks: dict[LaneId, LaneCheck] = {}
+        read, apply, lanes = self._effects.read, self._effects.apply, self._lanes
+        add = items.append
+        check: LaneCheck | None = None
+        event: Envelope | None = None
+        last, reason = None, None
         for record in records:
-            offset = record.offset
-            if until is not None and offset >= until:
-                break
+            whole = read(record.value)
             try:
-                admitted = admit(record)
+                if whole is None:
+                    admitted = lanes.admit(record)
+                else:
+                    admitted = lanes.admit_opened(record, record.value, whole, int(whole.seq))
             except FerryError as error:
                 reason = error
                 break
-            if admitted is not None:
-                event, check = admitted
-                handler = by_type.get(event.type)
-                if handler is not None:
-                    decode, project = handler
-                    try:
-                        changes = project(decode(event.data))
-                    except Exception as error:  # the domain's code: one event must not end us
-                        reason = _unhandled(error, event.type, check, record)
-                        break
-                elif event.type.startswith(CONTROL_PREFIX):
-                    changes = ()
-                else:
-                    reason = _unknown(event.type, check, record)
-                    break
-                add(_new_item(Item, (partition, offset, check.lane, check.head, changes)))
-            next_offset, last = offset + 1, record
-        tail = envelope.digest(last.value) if last is not None and last.value is not None else ""
-        return Segment(partition, old_offset, next_offset, items, reason, tail)
-
-
-def _unknown(
-    event_type: str, check: LaneCheck, record: "ConsumerRecord[bytes, bytes]"
-) -> EventTypeUnknown:
-    reason = EventTypeUnknown(
-        f"no kind has an event of type {event_type!r}",
-        where=_place(check, record),
-        remedy=_OTHER_DOMAIN,
-    )
-    reason.event_type = event_type
-    return reason
-
-
-def _unhandled(
-    error: Exception, event_type: str, check: LaneCheck, record: "ConsumerRecord[bytes, bytes]"
-) -> FerryError:
-    where = _place(check, record)
-    if isinstance(error, msgspec.MsgspecError):
-        return EventUnreadable(
-            f"an event's data does not fit its type {event_type!r}: {error}",
-            where=where,
-            remedy=_OTHER_DOMAIN,
+            last = record
+            if admitted is None:
+                continue
+            event, its_check = admitted
+            if its_check is not check:
+                check = checks[its_check.lane] = its_check
+            changes: Changes | None = None
+            if whole is not None:
+                try:
+                    changes = apply(whole)
+                except Exception:
+                    changes = None  # looked at closely, to say what happened
+            if changes is None:
+                changes = self._closely(record, refused, unknown)
+            add((record, changes))
+        return Segment(
+            partition,
+            old_offset,
+            old_offset if last is None else last.offset + 1,
+            items,
+            reason,
+            "" if last is None or last.value is None else envelope.digest(last.value),
+            {lane: check.head for lane, check in checks.items()},
+            refused,
+            frozenset(unknown),
+            "" if event is None else event.time,
         )
-    return HandlerFailed(
-        f"the handler of {event_type!r} failed: {error!r}",
-        where=where,
-        remedy="correct the handler (`domain`) and start the projector again",
-    )
 
-
-def _place(check: LaneCheck, record: "ConsumerRecord[bytes, bytes]") -> str:
-    seq = check.head.seq
-    return f"lane {check.lane}, seq {seq}, partition {record.partition}, offset {record.offset}"
-
-
-def newest_heads(items: Iterable[Item]) -> dict[LaneId, LaneHead]:
-    """Return for each lane the head behind its last item."""
-    return {item.lane: item.head for item in items}
+    def _closely(
+        self,
+        record: "ConsumerRecord[bytes, bytes]",
+        refused: dict[int, FerryError],
+        unknown: set[str],
+    ) -> Changes:
+        _, event, _ = open_record(record)
+        try:
+            return self._effects.of(event)
+        except EventTypeUnknown as error:
+            unknown.add(event.type)
+            refused[record.offset] = error
+        except FerryError as error:
+            refused[record.offset] = error
+        return ()

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from schemas.errors import FerryError
-from schemas.tables import Insert, Key, Patch, Row, Table, Upsert, key_text
+from schemas.tables import Change, Insert, Key, Patch, Row, Table, Upsert, key_text
 
 
 class Op(IntEnum):
@@ -30,6 +30,10 @@ class Op(IntEnum):
     """A row before, this row after: it was deleted or changed, and written anew."""
     VANISH = 6
     """No row before and none after: it was inserted and deleted."""
+    PASSED = 7
+    """A whole row that a later event of the batch replaced; it must have been possible."""
+    PASSED_PATCH = 8
+    """Likewise the new values that a row had in between."""
 
 
 _GONE = frozenset({Op.DELETE, Op.DISCARD, Op.VANISH})
@@ -55,11 +59,13 @@ class ChangeRefused(FerryError):
 class TableFold:
     """The net change of each key of one table: (op, whole row), or (op, new values by column)."""
 
-    __slots__ = ("_columns", "_key_place", "_key_places", "changes", "table")
+    __slots__ = ("_columns", "_key_place", "_key_places", "changes", "passed", "table")
 
     def __init__(self, table: Table) -> None:
         self.table = table
         self.changes: dict[Key, tuple[Op, Any]] = {}
+        self.passed: list[tuple[Key, tuple[Op, Any]]] = []
+        """What rows were between two events: events apart would have written it."""
         self._columns = {column: place for place, column in enumerate(table.columns)}
         self._key_places = tuple(self._columns[column] for column in table.key)
         self._key_place = self._key_places[0] if len(self._key_places) == 1 else None
@@ -75,6 +81,7 @@ class TableFold:
         op = before[0]
         if fresh and op not in _GONE:
             raise ChangeRefused("a row is inserted that is there already", self.table.name, key)
+        self._pass(key, before)
         self.changes[key] = (_WRITTEN[op], row)
 
     def patch(self, key: Key, values: dict[str, Any]) -> None:
@@ -84,11 +91,14 @@ class TableFold:
             self.changes[key] = (Op.PATCH, values)
             return
         op, present = before
+        self._pass(key, before)
         if op is Op.PATCH:
             self.changes[key] = (op, present | values)
         elif op in _WHOLE:
             row = list(present)
             for column, value in values.items():
+                if column in self.table.key:
+                    raise ChangeRefused("a patch changes a key column", self.table.name, key)
                 row[self._columns[column]] = value
             self.changes[key] = (op, tuple(row))
         else:
@@ -102,25 +112,43 @@ class TableFold:
         elif before[0] in _GONE:
             raise ChangeRefused("a row is deleted twice", self.table.name, key)
         else:
+            self._pass(key, before)
             self.changes[key] = (_DELETED[before[0]], None)
+
+    def _pass(self, key: Key, before: tuple[Op, Any]) -> None:
+        op, content = before
+        if op in _WHOLE:
+            self.passed.append((key, (Op.PASSED, content)))
+        elif op is Op.PATCH:
+            self.passed.append((key, (Op.PASSED_PATCH, content)))
 
 
 class Fold:
     """The net changes of a batch, table by table."""
 
-    __slots__ = ("tables",)
+    __slots__ = ("_by_id", "tables")
 
     def __init__(self, tables: Iterable[Table]) -> None:
         self.tables = {table.name: TableFold(table) for table in tables}
+        self._by_id = {id(fold.table): fold for fold in self.tables.values()}
 
-    def add(self, change: Any) -> None:
+    def add(self, change: Change) -> None:
         """Fold one `Change` in; raises ChangeRefused where it contradicts the ones before it."""
-        table = self.tables[change.table.name]
-        # By exact type: a match statement costs a microsecond an event here.
-        kind = type(change)
-        if kind is Insert or kind is Upsert:
-            table.put(change.row, fresh=kind is Insert)
-        elif kind is Patch:
-            table.patch(change.key, change.changes)
-        else:
-            table.delete(change.key)
+        self.add_all((change,))
+
+    def add_all(self, changes: Iterable[Any]) -> None:
+        """Fold changes in, one after the other; raises ChangeRefused."""
+        by_id = self._by_id
+        for change in changes:
+            # A handler's table is mostly the very object; its name says which in any case.
+            table = by_id.get(id(change.table)) or self.tables[change.table.name]
+            # By exact type: a match statement costs a microsecond an event here.
+            kind = type(change)
+            if kind is Insert:
+                table.put(change.row, fresh=True)
+            elif kind is Upsert:
+                table.put(change.row, fresh=False)
+            elif kind is Patch:
+                table.patch(change.key, change.changes)
+            else:
+                table.delete(change.key)

@@ -18,3 +18,8 @@ class Stages(msgspec.Struct):
     """Statements that bring sent rows into the tables."""
     commit: float = 0.0
     """Checkpoint, lanes, and the commit itself."""
+
+    @property
+    def applying(self) -> float:
+        """Seconds of the steps between a batch's begin and its commit."""
+        return self.fold + self.copy + self.upsert

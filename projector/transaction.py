@@ -1,37 +1,46 @@
-"""Rows, lanes and checkpoint in one transaction; one bad event is found by halving."""
+"""Rows, lanes and checkpoint in one transaction; what cannot be applied is parked in it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import chain
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 
 from projector.apply import Applier
-from projector.batch import Item, Segment, newest_heads
-from projector.checkpoint import Claim, advance
+from projector.batch import Item, Segment
+from projector.checkpoint import Claim, advance, hold
+from projector.effects import Effects
 from projector.fold import ChangeRefused, Fold
+from projector.lanes import open_record
+from projector.parking import ParkedRecord, Parking, Waiting, parked_of, refusal_of, settle_retry
+from projector.sql import query
 from projector.stages import Stages
 from schemas.domain import Domain
 from schemas.errors import FerryError
-from schemas.lane import LaneHead, LaneId
 
 _RETRIES = 5
-
-
-class EventRefused(FerryError):
-    """The tables do not take what an event does to them; its partition stops before it."""
-
-
 _REFUSALS = (
     ChangeRefused, psycopg.DataError, psycopg.IntegrityError,
+    psycopg.errors.CardinalityViolation,  # two keys that are one to PostgreSQL only
+    psycopg.errors.RaiseException,  # a trigger's
     psycopg.errors.ProgramLimitExceeded,  # a row that no index takes, say: not a passing trouble
 )  # fmt: skip
+
+
+class Retried(NamedTuple):
+    """What became of a stream's parked events: how many were applied, how many stay, and why."""
+
+    applied: int
+    left: int
+    reason: str
 
 
 class Transactions:
     """Applies segments, moving the claim's offsets and lanes with what is committed.
 
-    `applied` counts the events whose effect is committed.
+    `applied` counts the events whose effect is committed, `parked` those put aside.
     """
 
     def __init__(
@@ -45,104 +54,145 @@ class Transactions:
         self._conn = conn
         self._stages = stages or Stages()
         self._applier = applier
-        self._domain = domain
+        self._tables = tuple(domain.tables.values())
+        self._effects = Effects(domain)
         self._claim = claim
+        self._waiting = Waiting(conn, claim)
         self.applied = 0
+        self.parked = 0
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """The streams that wait behind a parked event, each with its partition."""
+        return self._waiting.streams
 
     def apply(self, segments: Sequence[Segment]) -> list[tuple[Segment, FerryError]]:
-        """Commit what can be committed; return the segments that stopped, each with its reason.
+        """Commit segments; return those that stopped, each with its reason.
 
+        Events that cannot be applied, and those behind them in their streams, are parked.
         Raises: Fenced, or psycopg.OperationalError where the outcome is unknown.
         """
-        try:
-            self._commit(segments)
-        except _REFUSALS as error:
-            if len(segments) > 1:
-                return [stop for segment in segments for stop in self.apply([segment])]
-            return self._halve(segments[0], error)
-        return [(segment, segment.stopped) for segment in segments if segment.stopped]
-
-    def _halve(
-        self, segment: Segment, error: ChangeRefused | psycopg.Error
-    ) -> list[tuple[Segment, FerryError]]:
-        items = segment.items
-        if len(items) == 1:
-            # What stands before the bad event (duplicates, say) is still done with.
-            before = _before(segment, items[0].offset, [])
-            self._commit([before])
-            return [(segment, _refused(items[0], error))]
-        middle = len(items) // 2
-        cut = items[middle].offset
-        first = _before(segment, cut, items[:middle])._replace(stopped=None)
-        stopped = self.apply([first])
-        if stopped:
-            return stopped
-        return self.apply([segment._replace(old_offset=cut, items=items[middle:])])
-
-    def _commit(self, segments: Sequence[Segment]) -> None:
-        begun = perf_counter()
-        fold = Fold(self._domain.tables.values())
-        add = fold.add
-        for segment in segments:
-            for item in segment.items:
-                for change in item.changes:
-                    add(change)
-        self._stages.fold += perf_counter() - begun
         offsets = {
             s.partition: (s.old_offset, s.new_offset, s.tail)
             for s in segments
             if s.new_offset > s.old_offset
         }
-        if not offsets:
-            return
-        heads = newest_heads(item for segment in segments for item in segment.items)
+        if offsets:
+            self._advance(segments, offsets)
+        return [(segment, segment.stopped) for segment in segments if segment.stopped]
+
+    def _advance(
+        self, segments: Sequence[Segment], offsets: dict[int, tuple[int, int, str]]
+    ) -> None:
+        heads = {lane: head for segment in segments for lane, head in segment.heads.items()}
+
+        def work(parking: Parking, apply: Callable[[list[Item], Parking], None]) -> None:
+            # The claim is tested first: a zombie fails before it touches a table.
+            advance(self._conn, self._claim, offsets, heads.items())
+            items = [item for segment in segments for item in parking.free_of_segment(segment)]
+            apply(items, parking)
+            parking.settle()
+            parking.keep(self._conn, self._claim.projection.name)
+
+        try:
+            parking = self._commit(partial(work, apply=self._apply_all), offsets)
+        except _REFUSALS:
+            parking = self._commit(partial(work, apply=self._apply_or_park), offsets)
+        for partition, (_, new, _) in offsets.items():
+            self._claim.offsets[partition] = new
+        self._claim.lanes.update(heads)
+        parked = len(parking.events)
+        self.parked += parked
+        self.applied += sum(len(segment.items) for segment in segments) - parked
+
+    def _commit(self, work: Callable[[Parking], None], partitions: Iterable[int]) -> Parking:
+        """Do work in a transaction, again where another one was in its way; return what it parked.
+
+        Its time that no other stage counts is the commit's.
+        """
+        generation = self._claim.projection.generation
         for attempt in range(_RETRIES):
+            parking = Parking(generation, self._waiting.of(partitions))
+            counted, begun = self._stages.applying, perf_counter()
             try:
-                self._commit_one(fold, offsets, heads)
+                with self._conn.transaction():
+                    work(parking)
                 break
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if attempt == _RETRIES - 1:
                     raise
-        for partition, (_, new, _) in offsets.items():
-            self._claim.offsets[partition] = new
-        self._claim.lanes.update(heads)
-        self.applied += sum(len(segment.items) for segment in segments)
+        self._stages.commit += perf_counter() - begun - (self._stages.applying - counted)
+        self._waiting.committed(parking)
+        return parking
 
-    def _commit_one(
-        self,
-        fold: Fold,
-        offsets: dict[int, tuple[int, int, str]],
-        heads: dict[LaneId, LaneHead],
-    ) -> None:
+    def _apply_all(self, items: list[Item], parking: Parking) -> None:
+        self._applier.apply(self._fold(items))
+
+    def _fold(self, items: Iterable[Item]) -> Fold:
         begun = perf_counter()
-        with self._conn.transaction():
-            # The claim is tested first: a zombie fails before it touches a table.
-            advance(self._conn, self._claim, offsets, heads.items())
-            before_rows = perf_counter()
-            self._applier.apply(fold)
-            behind_rows = perf_counter()
-        self._stages.commit += perf_counter() - behind_rows + before_rows - begun
+        fold = Fold(self._tables)
+        try:
+            fold.add_all(chain.from_iterable([changes for _, changes in items]))
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            what = f"a handler's change fits no table: {error!r}"
+            raise ChangeRefused(what, "unknown", ()) from error
+        self._stages.fold += perf_counter() - begun
+        return fold
 
+    def _apply_or_park(self, items: list[Item], parking: Parking) -> None:
+        """Apply items, halving where the tables refuse: one bad event costs log2(n) attempts."""
+        if not items:
+            return
+        try:
+            with self._conn.transaction():  # a savepoint
+                self._conn.execute(query("constraints_deferred"))
+                self._applier.apply(self._fold(items))
+                self._conn.execute(query("constraints_immediate"))
+                self._applier.clear()
+        except _REFUSALS as error:
+            if len(items) == 1:
+                parking.refuse(items[0][0], *refusal_of(error))
+                return
+            middle = len(items) // 2
+            self._apply_or_park(items[:middle], parking)
+            self._apply_or_park(parking.free(items[middle:]), parking)
 
-def _before(segment: Segment, offset: int, items: list[Item]) -> Segment:
-    """Return what stands before an offset; `items` are all that it has there."""
-    last = items[-1] if items else None
-    tail = last.head.digest if last is not None and last.offset == offset - 1 else ""
-    return segment._replace(new_offset=offset, items=items, tail=tail)
+    def retry(self, stream: str) -> Retried:
+        """Apply a stream's parked events with today's handlers, in their order.
 
+        The first that is refused again stays with its new reason, and all behind it. Not for two
+        threads: it belongs to the one that applies.
+        Raises: Fenced, or psycopg.OperationalError where the outcome is unknown.
+        """
+        partition = self._waiting.streams.get(stream)
+        if partition is None:
+            return Retried(0, 0, "nothing of it is parked")
+        records: list[ParkedRecord] = []
 
-def _refused(item: Item, error: ChangeRefused | psycopg.Error) -> EventRefused:
-    what = str(error).strip().splitlines()[0]
-    table = error.where if isinstance(error, ChangeRefused) else _table_of(error)
-    return EventRefused(
-        f"event {item.head.seq} cannot be applied: {what}",
-        where=f"{table}; lane {item.lane}, seq {item.head.seq}, partition {item.partition}, "
-        f"offset {item.offset}",
-        remedy="correct the handler or the table and start the projector again; nothing behind "
-        "this event in its partition is applied",
-    )
+        def work(parking: Parking) -> None:
+            hold(self._conn, self._claim, partition)
+            parking.streams.pop(stream, None)
+            records[:] = parked_of(self._conn, self._claim, stream, partition)
+            self._apply_or_park(self._handled(records, parking), parking)
+            parking.settle()
+            parking.events.sort(key=lambda event: event.offset)
+            settle_retry(self._conn, self._claim.projection.name, records, parking)
 
+        parking = self._commit(work, [partition])
+        applied, left = len(records) - len(parking.events), parking.events
+        if not left:
+            del self._waiting.streams[stream]
+        self.applied += applied
+        return Retried(applied, len(left), left[0].reason if left else "")
 
-def _table_of(error: psycopg.Error) -> str:
-    detail = error.diag.message_detail or ""
-    return f"table {error.diag.table_name or 'unknown'}{f' ({detail})' if detail else ''}"
+    def _handled(self, records: Iterable[ParkedRecord], parking: Parking) -> list[Item]:
+        items: list[Item] = []
+        for record in records:
+            if not parking.free([(record, ())]):
+                continue
+            _, event, _ = open_record(record)
+            try:
+                items.append((record, self._effects.of(event)))
+            except FerryError as error:
+                parking.refuse(record, error.what, error.where)
+        return items

@@ -4,8 +4,8 @@ Loss, doubling and reordering are proven by `seq` and `chain` alone; Kafka's off
 completeness. A run of duplicates is proven by its own chain when it reaches the last applied event.
 """
 
-import hashlib
 import zlib
+from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
@@ -71,7 +71,7 @@ def genesis(lane: LaneId) -> LaneHead:
 
     The name in the digest keeps a whole lane from being passed off as another one.
     """
-    return LaneHead(0, hashlib.sha256(f"memferry lane {lane}".encode()).hexdigest(), 0)
+    return LaneHead(0, sha256(f"memferry lane {lane}".encode()).hexdigest(), 0)
 
 
 def partition_of(stream: str, partitions: int) -> int:
@@ -88,48 +88,52 @@ class LaneCheck:
     Not for two threads. A raised error leaves the check where it was, before the offending record.
     """
 
-    __slots__ = ("_run_digest", "_run_seq", "duplicates", "head", "lane")
+    __slots__ = ("_digest", "_epoch", "_run_digest", "_run_seq", "_seq", "duplicates", "lane")
 
     def __init__(self, lane: LaneId, head: LaneHead) -> None:
         self.lane = lane
-        self.head = head
+        self._seq, self._digest, self._epoch = head.seq, head.digest, head.epoch
         self.duplicates = 0
         self._run_seq = 0  # the duplicate run: its last number and digest
         self._run_digest = ""
+
+    @property
+    def head(self) -> LaneHead:
+        """The last event that was admitted."""
+        return LaneHead(self._seq, self._digest, self._epoch)
 
     def admit(self, event_bytes: bytes, seq: int, epoch: int, chain: str, offset: int) -> bool:
         """Advance over one record: True if it is the next event, False if it was applied before.
 
         Raises: SequenceGap, ChainBroken, DuplicateDiffers, EpochFell: lane, seq and offset named.
         """
-        head = self.head
-        if seq != head.seq + 1:
-            if seq > head.seq:
+        if seq != self._seq + 1:
+            if seq > self._seq:
                 raise SequenceGap(
-                    f"events {head.seq + 1} to {seq - 1} are missing from the log",
+                    f"events {self._seq + 1} to {seq - 1} are missing from the log",
                     lane=self.lane, seq=seq, offset=offset, remedy=_REPLAY_REMEDY,
                 )  # fmt: skip
             self._check_duplicate(event_bytes, seq, chain, offset)
             return False
-        if chain != head.digest:
+        if chain != self._digest:
             raise ChainBroken(
-                f"event {seq} does not continue event {head.seq}: its chain is {chain[:12]}…, "
-                f"the SHA-256 of the event before it is {head.digest[:12]}…",
+                f"event {seq} does not continue event {self._seq}: its chain is {chain[:12]}…, "
+                f"the SHA-256 of the event before it is {self._digest[:12]}…",
                 lane=self.lane, seq=seq, offset=offset, remedy=_REPLAY_REMEDY,
             )  # fmt: skip
-        if epoch < head.epoch:
+        if epoch < self._epoch:
             raise EpochFell(
-                f"event {seq} has epoch {epoch} after epoch {head.epoch}",
+                f"event {seq} has epoch {epoch} after epoch {self._epoch}",
                 lane=self.lane, seq=seq, offset=offset, remedy=_REPLAY_REMEDY,
             )  # fmt: skip
-        self.head = LaneHead(seq, hashlib.sha256(event_bytes).hexdigest(), epoch)
+        self._seq, self._digest, self._epoch = seq, sha256(event_bytes).hexdigest(), epoch
         self._run_seq = 0
         return True
 
     def _check_duplicate(self, event_bytes: bytes, seq: int, chain: str, offset: int) -> None:
-        digest = hashlib.sha256(event_bytes).hexdigest()
+        digest = sha256(event_bytes).hexdigest()
         broken_run = seq == self._run_seq + 1 and self._run_seq and chain != self._run_digest
-        if broken_run or (seq == self.head.seq and digest != self.head.digest):
+        if broken_run or (seq == self._seq and digest != self._digest):
             raise DuplicateDiffers(
                 f"event {seq} comes a second time with other content",
                 lane=self.lane, seq=seq, offset=offset,

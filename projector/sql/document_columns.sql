@@ -1,3 +1,4 @@
-SELECT attname FROM pg_attribute
-WHERE attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text))
-    AND atttypid IN ('json'::regtype, 'jsonb'::regtype) AND attnum > 0 AND NOT attisdropped
+SELECT a.attname FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass(format('%%I.%%I', %s::text, %s::text))
+    AND coalesce(nullif(t.typbasetype, 0), t.oid) IN ('json'::regtype, 'jsonb'::regtype)
+    AND a.attnum > 0 AND NOT a.attisdropped

@@ -65,7 +65,8 @@ CREATE TABLE IF NOT EXISTS memferry.parked (
     parked_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (projection, partition, record_offset)
 );
-CREATE INDEX IF NOT EXISTS parked_stream ON memferry.parked (projection, stream, record_offset);
+-- By hash: a stream may be longer than what a tree takes.
+CREATE INDEX IF NOT EXISTS parked_stream ON memferry.parked USING hash (stream);
 COMMENT ON TABLE memferry.parked IS
     'events that could not be applied, and those of their streams that wait behind them';
 COMMENT ON COLUMN memferry.parked.event IS 'the record''s bytes, as in Kafka';

@@ -1,5 +1,7 @@
 """Legal sequences of changes to one table, and what they do, one at a time."""
 
+from collections.abc import Iterable
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -62,25 +64,43 @@ class NotLegal(Exception):
     """A change does not fit the row's state."""
 
 
+RULES = "CHECK (text <> 'forbidden'), CHECK (text <> 'unpriced' OR amount IS NULL)"
+"""What the table demands of a row, and that its text is there."""
+
+
 def apply_any(rows: Rows, change: Change) -> Rows:
-    """What one change does to a table; raises NotLegal where the row's state does not take it."""
+    """What one change does to a table; raises NotLegal where the table does not take it."""
     key = THINGS.key_of(change.row) if isinstance(change, Insert | Upsert) else change.key
     wanted = {Insert: False, Patch: True, Delete: True}.get(type(change))
     if wanted is not None and wanted != (key in rows):
         raise NotLegal
-    return apply_one(rows, change)
+    changed = apply_one(rows, change)
+    require_rules(changed.values())
+    return changed
+
+
+def require_rules(rows: Iterable[Row]) -> None:
+    """Raise NotLegal where a row breaks one of `RULES`."""
+    for _, _, text, amount in rows:
+        if text in (None, "forbidden") or (text == "unpriced" and amount is not None):
+            raise NotLegal
 
 
 @st.composite
 def wild_histories(draw: st.DrawFn) -> tuple[Rows, list[Change]]:
     """Return what a table holds at first and changes of two rows, legal or not."""
     keys = st.sampled_from([("a", 1), ("b", 1)])
-    start: Rows = {key: (*key, "x", None) for key in draw(st.sets(keys))}
+    texts = st.sampled_from(["x", "ä", "unpriced", "forbidden", None])
+    amounts = st.sampled_from([None, Decimal(1)])
+    start: Rows = {key: (*key, "x", draw(amounts)) for key in draw(st.sets(keys))}
     made = st.builds(
-        lambda kind, key, text: kind(THINGS, (*key, text, None)),
-        st.sampled_from([Insert, Upsert]), keys, _texts,
+        lambda kind, key, text, amount: kind(THINGS, (*key, text, amount)),
+        st.sampled_from([Insert, Upsert]), keys, texts, amounts,
     )  # fmt: skip
-    patched = st.builds(lambda key, text: Patch(THINGS, key, {"text": text}), keys, _texts)
+    values: st.SearchStrategy[dict[str, Any]] = st.builds(dict, text=texts) | st.builds(
+        dict, amount=amounts
+    )
+    patched = st.builds(lambda key, changed: Patch(THINGS, key, changed), keys, values)
     ended = st.builds(lambda key: Delete(THINGS, key), keys)
     return start, draw(st.lists(made | patched | ended, max_size=5))
 

@@ -12,6 +12,7 @@ from projector.apply import FEW_ROWS, Applier
 from projector.fold import ChangeRefused, Fold
 from schemas.tables import Change, Delete, Insert, Patch, Row, Table, Upsert
 from tests.projector.histories import (
+    RULES,
     THINGS,
     NotLegal,
     Rows,
@@ -28,10 +29,12 @@ SEATS = Table("seats", ("guest", "seat"), ("guest",))
 
 @pytest.fixture
 def schema(database: psycopg.Connection[Any]) -> Iterator[str]:
-    database.execute("""
+    database.execute(f"""
         CREATE SCHEMA applied;
-        CREATE TABLE applied.things
-            (name text, number int, text text NOT NULL, amount numeric, PRIMARY KEY (name, number));
+        CREATE TABLE applied.things (
+            name text, number int, text text NOT NULL, amount numeric, PRIMARY KEY (name, number),
+            {RULES}
+        );
         CREATE TABLE applied.tags (name text, tag text, PRIMARY KEY (name, tag));
         CREATE TABLE applied.seats (guest text PRIMARY KEY, seat int UNIQUE);
         """)
@@ -101,12 +104,38 @@ def test_the_tables_refuse_a_batch_exactly_where_they_refuse_one_change_at_a_tim
 
     try:
         apply(database, applier, changes)
-    except (ChangeRefused, psycopg.errors.UniqueViolation):
+    except (ChangeRefused, psycopg.IntegrityError):
         assert not legal
     else:
         assert legal
 
     assert rows(database) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ([Insert(THINGS, ("b", 1, "forbidden", None)), Patch(THINGS, ("b", 1), {"text": "x"})],
+         "things_text_check"),
+        ([Insert(THINGS, ("b", 1, None, None)), Delete(THINGS, ("b", 1))], "text not null"),
+        ([Patch(THINGS, ("a", 1), {"text": "unpriced"}), Patch(THINGS, ("a", 1), {"amount": None})],
+         "things_check"),
+        ([Patch(THINGS, ("a", 1), {"text": "forbidden"}), Delete(THINGS, ("a", 1))],
+         "things_text_check"),
+        ([Upsert(THINGS, ("b", 1, "unpriced", 1)), Upsert(THINGS, ("b", 1, "x", 1))],
+         "things_check"),
+    ],
+)  # fmt: skip
+def test_a_row_that_breaks_a_rule_between_two_changes_is_refused_as_it_would_be_alone(
+    database: psycopg.Connection[Any], applier: Applier, changes: list[Change], rule: str
+) -> None:
+    apply(database, applier, [Insert(THINGS, ("a", 1, "x", Decimal(2)))])
+
+    with pytest.raises(ChangeRefused, match=f"violates '{rule}'") as refused:
+        apply(database, applier, changes)
+
+    assert refused.value.key in {("a", 1), ("b", 1)}
+    assert rows(database) == {("a", 1): ("a", 1, "x", Decimal(2))}
 
 
 def test_a_row_of_nothing_but_its_key_is_deleted_and_inserted_again_only_where_it_was(

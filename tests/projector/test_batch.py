@@ -5,16 +5,18 @@ import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
 
-from projector.batch import EventUnreadable, Handler, newest_heads
+from projector.batch import Handler, Segment
+from projector.effects import EventTypeUnknown, EventUnreadable, HandlerFailed
 from projector.lanes import LaneBook
 from schemas import envelope
 from schemas.domain import Domain, Kind
-from schemas.lane import CONTROL_PARTITION, SequenceGap
+from schemas.lane import CONTROL_PARTITION, LaneId, SequenceGap
 from schemas.tables import Change, Insert, Patch, Upsert
 from tests.domains.ledger import ACCOUNT, ACCOUNTS, DOMAIN, READING, READINGS
 from tests.projector.app import OPENED, App, accounts_in, record, records
 
 TOPIC = "log.1"
+LANE = LaneId("app-1", 1, 0)
 A, B, C = accounts_in(0, 3)
 
 
@@ -29,22 +31,27 @@ def handler(domain: Domain = DOMAIN) -> Handler:
     return Handler(domain, LaneBook(1, {}, {"app-1"}))
 
 
+def offsets(segment: Segment) -> list[int]:
+    return [found.offset for found, _ in segment.items]
+
+
 def with_project(project: Any) -> Domain:
     changed = {name: getattr(ACCOUNT, name) for name in Kind.__dataclass_fields__}
     return Domain("ledger", (Kind(**changed | {"project": project}), READING), DOMAIN.ddl)
 
 
-def test_records_become_changes_with_their_place_and_their_lanes_head(app: App) -> None:
+def test_records_become_changes_with_their_place_and_the_lane_goes_on(app: App) -> None:
     log = log_of(app)
 
     segment = handler().segment(0, 0, log, None)
 
     assert (segment.partition, segment.old_offset, segment.new_offset) == (0, 0, 4)
     assert segment.stopped is None
-    assert [item.offset for item in segment.items] == [0, 1, 2, 3]
-    assert [item.head.seq for item in segment.items] == [1, 2, 3, 4]
-    assert segment.items[2].changes == (Patch(ACCOUNTS, (A,), {"balance": 5}),)
-    assert segment.items[3].head.digest == envelope.digest(log[3].value or b"")
+    assert offsets(segment) == [0, 1, 2, 3]
+    assert segment.items[2][1] == (Patch(ACCOUNTS, (A,), {"balance": 5}),)
+    assert segment.heads[LANE].seq == 4
+    assert segment.heads[LANE].digest == segment.tail == envelope.digest(log[3].value or b"")
+    assert segment.newest == msgspec.json.decode(log[3].value or b"")["time"]
 
 
 def test_duplicates_move_the_offset_and_are_no_items(app: App) -> None:
@@ -60,7 +67,7 @@ def test_duplicates_move_the_offset_and_are_no_items(app: App) -> None:
 def test_a_segment_ends_before_the_offset_it_may_go_to(app: App) -> None:
     segment = handler().segment(0, 0, log_of(app), 2)
 
-    assert [item.offset for item in segment.items] == [0, 1]
+    assert offsets(segment) == [0, 1]
     assert segment.new_offset == 2
     assert segment.stopped is None
 
@@ -70,9 +77,10 @@ def test_a_barrier_moves_the_lane_and_changes_no_table(app: App) -> None:
 
     (found,) = records(app.rows(), TOPIC)[0]
 
-    (item,) = handler().segment(0, 0, [found], None).items
-    assert item.changes == ()
-    assert item.head.seq == 1
+    segment = handler().segment(0, 0, [found], None)
+
+    assert [changes for _, changes in segment.items] == [()]
+    assert segment.heads[LANE].seq == 1
 
 
 def test_a_hole_ends_the_segment_before_it(app: App) -> None:
@@ -81,11 +89,13 @@ def test_a_hole_ends_the_segment_before_it(app: App) -> None:
     segment = handler().segment(0, 0, [first, second, fourth], None)
 
     assert isinstance(segment.stopped, SequenceGap)
-    assert [item.offset for item in segment.items] == [0, 1]
+    assert offsets(segment) == [0, 1]
     assert segment.new_offset == 2
 
 
-def doctored(log: list[ConsumerRecord[bytes, bytes]], place: int, **changes: Any) -> list[Any]:
+def doctored(
+    log: list[ConsumerRecord[bytes, bytes]], place: int, **changes: Any
+) -> list[ConsumerRecord[bytes, bytes]]:
     """The records up to one, which has other attributes; its own chain still fits."""
     content = msgspec.json.decode(log[place].value or b"")
     altered = msgspec.json.encode(content | changes)
@@ -93,26 +103,31 @@ def doctored(log: list[ConsumerRecord[bytes, bytes]], place: int, **changes: Any
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "error", "said"),
     [
-        ({"type": "ledger.account.renamed.v1"}, "no kind has an event of type"),
-        ({"data": {"account": 5}}, "does not fit its type"),
-        ({"data": None}, "does not fit its type"),
-        ({"data": {"account": "x", "amount": "1", "balance": "much"}}, "does not fit its type"),
+        ({"type": "ledger.account.renamed.v1"}, EventTypeUnknown, "no kind has an event of type"),
+        ({"data": {"account": 5}}, EventUnreadable, "does not fit its type"),
+        ({"data": None}, EventUnreadable, "does not fit its type"),
+        (
+            {"data": {"account": "x", "amount": "1", "balance": "much"}},
+            EventUnreadable, "does not fit its type",
+        ),
     ],
-)
-def test_an_event_that_cannot_be_read_ends_the_segment_and_says_where(
-    app: App, changes: dict[str, Any], said: str
+)  # fmt: skip
+def test_an_event_that_cannot_be_read_is_refused_and_its_lane_goes_on(
+    app: App, changes: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     log = doctored(log_of(app), 2, **changes)
 
     segment = handler().segment(0, 0, log, None)
 
-    assert isinstance(segment.stopped, EventUnreadable)
-    assert said in segment.stopped.what
-    assert segment.stopped.where == "lane app-1/g1/p0, seq 3, partition 0, offset 2"
-    assert segment.stopped.remedy
-    assert [item.offset for item in segment.items] == [0, 1]
+    assert segment.stopped is None
+    assert [type(found) for found in segment.refused.values()] == [error]
+    assert said in segment.refused[2].what
+    assert segment.refused[2].remedy
+    assert segment.items[2] == (log[2], ())
+    assert segment.new_offset == segment.heads[LANE].seq == 3
+    assert segment.unknown == ({changes["type"]} if "type" in changes else set())
 
 
 def test_data_nested_too_deep_ends_the_segment(app: App) -> None:
@@ -125,25 +140,35 @@ def test_data_nested_too_deep_ends_the_segment(app: App) -> None:
     assert segment.new_offset == 3
 
 
-def test_a_handler_that_fails_ends_the_segment_and_names_the_event(app: App) -> None:
+def test_a_handler_that_fails_refuses_its_event(app: App) -> None:
     def project(event: msgspec.Struct) -> tuple[Change, ...]:
         raise ZeroDivisionError("a bug in a handler")
 
     segment = handler(with_project(project)).segment(0, 0, log_of(app), None)
 
-    assert segment.stopped is not None
-    assert "a bug in a handler" in segment.stopped.what
-    assert segment.stopped.where == "lane app-1/g1/p0, seq 1, partition 0, offset 0"
+    assert segment.stopped is None
+    assert list(segment.refused) == [0, 1, 2, 3]
+    assert isinstance(segment.refused[0], HandlerFailed)
+    assert "a bug in a handler" in segment.refused[0].what
 
 
-def test_the_newest_head_of_each_lane_counts(app: App) -> None:
-    app.open(A, B, *accounts_in(2, 1))
-    log = records(app.rows(), TOPIC)
-    handle = handler()
+def test_an_envelope_written_by_another_hand_is_read_all_the_same(app: App) -> None:
+    log = log_of(app)
+    turned = [dict(reversed(msgspec.json.decode(found.value or b"").items())) for found in log[:1]]
+    other = record(TOPIC, 0, 0, msgspec.json.encode(turned[0]))
 
-    items = [item for p in (0, 2) for item in handle.segment(p, 0, log[p], None).items]
+    segment = handler().segment(0, 0, [other], None)
 
-    assert {lane.partition: head.seq for lane, head in newest_heads(items).items()} == {0: 2, 2: 1}
+    assert segment.items[0][1] == handler().segment(0, 0, log[:1], None).items[0][1]
+
+
+def test_another_specversion_ends_the_segment(app: App) -> None:
+    log = doctored(log_of(app), 1, specversion="1.1")
+
+    segment = handler().segment(0, 0, log, None)
+
+    assert "specversion" in str(segment.stopped)
+    assert offsets(segment) == [0]
 
 
 def test_every_kind_of_the_domain_is_handled(app: App) -> None:
@@ -154,8 +179,8 @@ def test_every_kind_of_the_domain_is_handled(app: App) -> None:
     changes = [
         change
         for partition in sorted(log.keys() - {CONTROL_PARTITION})
-        for item in handle.segment(partition, 0, log[partition], None).items
-        for change in item.changes
+        for _, found in handle.segment(partition, 0, log[partition], None).items
+        for change in found
     ]
 
     assert Insert(ACCOUNTS, (A, "Ada", 0, OPENED, {})) in changes

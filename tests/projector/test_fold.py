@@ -15,6 +15,7 @@ from tests.projector.histories import (
     apply_one,
     cut,
     histories,
+    require_rules,
     wild_histories,
 )
 
@@ -23,6 +24,12 @@ def _apply_fold(rows: Rows, fold: Fold) -> Rows:
     """What the apply statements do, with the same refusals."""
     rows = dict(rows)
     for table in fold.tables.values():
+        for key, (op, content) in table.passed:
+            if op is Op.PASSED:
+                require_rules([content])
+            elif key in rows:
+                present = dict(zip(THINGS.columns, rows[key], strict=True))
+                require_rules([tuple((present | content).values())])
         for key, (op, content) in table.changes.items():
             if op in {Op.INSERT, Op.VANISH} and key in rows:
                 raise NotLegal
@@ -35,6 +42,7 @@ def _apply_fold(rows: Rows, fold: Fold) -> Rows:
                 rows[key] = tuple((present | content).values())
             else:
                 rows.pop(key, None)
+        require_rules(rows.values())
     return rows
 
 

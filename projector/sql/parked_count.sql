@@ -1,0 +1,1 @@
+SELECT count(*), count(DISTINCT stream) FROM memferry.parked WHERE projection = %s
