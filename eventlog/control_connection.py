@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from eventlog.parked import ParkedStream
 from eventlog.reads.route import ReadRoute
 from eventlog.receipts import AppliedEnded, AppliedHeld, AppliedStopped, Watermark
 from eventlog.recorder import Recorder
@@ -58,14 +59,16 @@ class ControlConnection:
     def _read_applied(self, conn: "Connection") -> None:
         """Move the marks to the lanes' heads, and end the waits that nothing would end."""
         identity = self._ferry.identity
-        for partition, seq, state, reason, stopped in conn.execute(
-            statement("applied_of_source"),
-            {
-                "projection": self._projection,
-                "source": identity.source,
-                "generation": identity.generation,
-            },
-        ):
+        own = {
+            "projection": self._projection,
+            "source": identity.source,
+            "generation": identity.generation,
+        }
+        rows = conn.execute(statement("applied_of_source"), own).fetchall()
+        # Read behind the heads and told before them: no mark passes an event that is parked unseen.
+        parked = conn.execute(statement("applied_parked"), own) if rows and rows[0][-1] else ()
+        self._ferry.promises.parked.tell(ParkedStream(*row) for row in parked)
+        for partition, seq, state, reason, stopped, _ in rows:
             mark = self._marks.get(partition)
             if mark is None:
                 continue

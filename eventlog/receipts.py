@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
+from eventlog.parked import Parked, ParkedStream
 from schemas.errors import FerryError
 
 
@@ -30,6 +31,10 @@ class AppliedHeld(AppliedEnded):
 
 class AppliedStopped(AppliedEnded):
     """The event's partition stopped before it: somebody must mend what stopped it."""
+
+
+class AppliedParked(AppliedEnded):
+    """The event, or an earlier one of its stream, is parked: the tables do not have it."""
 
 
 class _Waiter:
@@ -172,6 +177,7 @@ class Promises:
         self.durable = Watermark()
         self._replicated: Watermark | None = None
         self._applied: Mapping[int, Watermark] = {}
+        self.parked = Parked()
 
     def replicated(self) -> Watermark:
         """Return the mark of rows acknowledged by Kafka."""
@@ -248,13 +254,15 @@ class Receipt(msgspec.Struct, eq=False, gc=False):
     def applied(self, timeout: float | None = None) -> None:
         """Return once its rows are committed in PostgreSQL; needs the control connection.
 
-        Raises: AppliedHeld or AppliedStopped, at once, where the tables do not go on.
+        Raises: AppliedHeld or AppliedStopped, at once, where the tables do not go on; AppliedParked
+                where they went on without it.
         """
         started = time.monotonic()
         self.durable(timeout)  # the event has a number in its lane only then
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
         if not self._promises.applied(self.partition).wait(self.seq, left):
             raise self._late("applied", timeout)
+        self._require_unparked()
 
     async def until_applied(self, timeout: float | None = None) -> None:
         """Like `applied`, in asyncio."""
@@ -263,6 +271,13 @@ class Receipt(msgspec.Struct, eq=False, gc=False):
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
         if not await self._promises.applied(self.partition).reached(self.seq, left):
             raise self._late("applied", timeout)
+        self._require_unparked()
+
+    def _require_unparked(self) -> None:
+        """The lane passes a parked event: that it is behind the mark does not say it is applied."""
+        parked = self._promises.parked.of_event(self.stream, self.seq)
+        if parked is not None:
+            raise parked_error(parked)
 
     def _late(self, promise: str, timeout: float | None) -> ReceiptTimeout:
         return ReceiptTimeout(
@@ -271,3 +286,15 @@ class Receipt(msgspec.Struct, eq=False, gc=False):
             f"seq {self.seq or 'not given'}",
             remedy="it may still become so; `memferry status` shows where events wait",
         )
+
+
+def parked_error(parked: ParkedStream) -> AppliedParked:
+    """Return what is told to those who wait for a stream that is parked."""
+    stream = parked.stream
+    return AppliedParked(
+        f"stream {stream!r} waits in PostgreSQL: event {parked.seq}, a {parked.type}, is parked: "
+        f"{parked.reason.partition(chr(10))[0]}",
+        where=parked.place,
+        remedy=f"the event is in the log; `memferry parked show {stream}` says what is wrong, "
+        f"`memferry parked retry {stream}` applies what waits once it is mended",
+    )

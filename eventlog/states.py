@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from eventlog.entry import refuse_nested
-from eventlog.receipts import Receipt, ReceiptTimeout
+from eventlog.receipts import Receipt, ReceiptTimeout, parked_error
 from eventlog.recorder import Recorder
 from eventlog.stores import Store
 from schemas import envelope
@@ -90,12 +90,18 @@ class States(Recorder):
     # --- for those who have no receipt
 
     def applied_through(
-        self, row: int, partitions: Iterable[int], timeout: float | None = None
+        self,
+        row: int,
+        partitions: Iterable[int],
+        timeout: float | None = None,
+        streams: str = "",
     ) -> None:
         """Return once all that these partitions had up to a row is in the tables.
 
+        `streams` is the stream that it is about, or a kind's streams, as `trade/`; empty for all.
         Raises: ReceiptTimeout after `timeout` seconds, OutcomeUnknown where the outbox failed,
-                Capability without a control connection.
+                Capability without a control connection; AppliedHeld, AppliedStopped and, where one
+                of those streams waits behind a parked event, AppliedParked.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
 
@@ -103,7 +109,7 @@ class States(Recorder):
             return None if deadline is None else max(0.0, deadline - time.monotonic())
 
         late = not self.durable.wait(row, left())
-        heads = self._outbox.heads()
+        heads, partitions = self._outbox.heads(), tuple(partitions)
         for partition in partitions:
             seq = heads[partition].seq if partition in heads else 0
             late = late or not self.promises.applied(partition).wait(seq, left())
@@ -113,6 +119,9 @@ class States(Recorder):
                 where=f"source {self.source}, partitions {list(partitions)}",
                 remedy="`memferry status` shows where events wait",
             )
+        parked = self.promises.parked.concerning(streams, partitions)
+        if parked is not None:
+            raise parked_error(parked)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything recorded so far is on disk; raises as a receipt's `durable`."""

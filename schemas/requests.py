@@ -2,6 +2,7 @@
 
 A request is a row of memferry.request, announced by NOTIFY; the answer is JSON in the same row,
 for `memory` rows of memferry.memory_row beside it, for `extraction` rows of memferry.memory_line.
+A request of kind `retry` names no source: it asks the projector that has the partition.
 """
 
 from typing import Literal, TypeAlias
@@ -107,3 +108,20 @@ class SampleAnswer(msgspec.Struct, frozen=True):
 
     compared: int
     mismatches: list[str]
+
+
+class RetryQuestion(msgspec.Struct, frozen=True):
+    """A parked stream that a projector is asked to apply again."""
+
+    stream: str
+    partition: int
+    asked_by: str = ""
+
+
+class RetryAnswer(msgspec.Struct, frozen=True):
+    """What became of a parked stream's events; `reason` says why those that are left stay."""
+
+    stream: str
+    applied: int
+    left: int
+    reason: str

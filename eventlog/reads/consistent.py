@@ -23,11 +23,16 @@ class Positions(Protocol):
         """Return the newest row given to an event."""
 
     def applied_through(
-        self, row: int, partitions: Iterable[int], timeout: float | None = None
+        self,
+        row: int,
+        partitions: Iterable[int],
+        timeout: float | None = None,
+        streams: str = "",
     ) -> None:
         """Return once all that these partitions had up to a row is in the tables.
 
-        Raises: ReceiptTimeout after `timeout` seconds.
+        `streams` is the stream that it is about, or a kind's streams, as `trade/`.
+        Raises: ReceiptTimeout after `timeout` seconds; AppliedParked where one of them is parked.
         """
 
 
@@ -38,7 +43,8 @@ class ConsistentReads:
     shim had recorded, in the partitions asked for, when the read began: a read behind a write sees
     it, as in memory. With neither they are read as they are.
     Raises, every method: ReceiptTimeout where the tables do not get there in time, ReadUnavailable,
-    Capability without a control connection, OutcomeUnknown where the outbox failed.
+    Capability without a control connection, OutcomeUnknown where the outbox failed; AppliedParked
+    where `wait` or `after` ask for what a parked event keeps out of the tables.
     """
 
     def __init__(
@@ -75,29 +81,39 @@ class ConsistentReads:
         """Return how many entities the tables hold."""
         deadline = self._deadline(timeout)
         tables = self._tables()
-        self._await(range(self._partitions), after, wait, deadline)
+        self._await(self._all_streams, after, wait, deadline)
         return tables.count(deadline)
 
     def follow(self, timeout: float | None = None) -> None:
         """Return once the tables hold all that this shim had recorded when this was called."""
-        self._await(range(self._partitions), None, True, self._deadline(timeout))
+        self._await(self._all_streams, None, True, self._deadline(timeout))
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self._timeout if timeout is None else timeout)
 
-    def _concerned(self, question: Question) -> Iterable[int]:
-        """Return the partitions whose events can change the answer."""
+    @property
+    def _all_streams(self) -> tuple[str, Iterable[int]]:
+        return f"{self.kind.name}/", range(self._partitions)
+
+    def _concerned(self, question: Question) -> tuple[str, Iterable[int]]:
+        """Return the streams whose events can change the answer, and their partitions."""
         kind, equal = self.kind, question.equal
         if not equal.keys() >= set(kind.stream):
-            return range(self._partitions)
+            return self._all_streams
         stream = f"{kind.name}/" + "/".join(str(equal[name]) for name in kind.stream)
-        return (partition_of(stream, self._partitions),)
+        return stream, (partition_of(stream, self._partitions),)
 
     def _await(
-        self, partitions: Iterable[int], after: Receipt | None, wait: bool, deadline: float
+        self,
+        concerned: tuple[str, Iterable[int]],
+        after: Receipt | None,
+        wait: bool,
+        deadline: float,
     ) -> None:
         left = deadline - time.monotonic()
         if after is not None:
             after.applied(left)
         elif wait:
-            self._positions.applied_through(self._positions.recorded_position(), partitions, left)
+            streams, partitions = concerned
+            row = self._positions.recorded_position()
+            self._positions.applied_through(row, partitions, left, streams)

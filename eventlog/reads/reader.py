@@ -26,7 +26,8 @@ class Reader:
              recorded when the read began. False reads what is committed, at once.
     timeout: seconds; None for the routing's own.
     Raises:  QuestionInvalid; where the tables answer: ReadUnavailable, ReceiptTimeout, Capability,
-             AppliedHeld or AppliedStopped where they do not go on.
+             AppliedHeld or AppliedStopped where they do not go on, AppliedParked where an event
+             that the read waits for is parked.
     """
 
     def __init__(

@@ -1,11 +1,12 @@
 """Witnesses against each other: plain functions over rows, no I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
 from projector.audit.log_fold import Rows
+from schemas.domain import Domain
 from schemas.tables import Table
 
 
@@ -13,7 +14,8 @@ class Finding(msgspec.Struct, frozen=True):
     """One row on which two witnesses disagree.
 
     `missing`: the log has it, the witness does not; `extra`: the other way round; `differs`: both
-    have it, with other content.
+    have it, with other content. `parked`: for a known reason, since the row's stream waits behind a
+    parked event.
     """
 
     witness: Literal["tables", "memory"]
@@ -21,10 +23,12 @@ class Finding(msgspec.Struct, frozen=True):
     table: str
     key: str
     stream: str = ""
+    parked: bool = False
 
     def __str__(self) -> str:
         stream = f" (stream {self.stream})" if self.stream else ""
-        return f"{self.witness}: table {self.table}, key {self.key}{stream}: {self.problem}"
+        reason = ", since events of it are parked" if self.parked else ""
+        return f"{self.witness}: table {self.table}, key {self.key}{stream}: {self.problem}{reason}"
 
 
 def compare_table(
@@ -72,3 +76,29 @@ def compare_memory(
             findings.append(Finding("memory", "differs", table.name, key, row.stream))
     findings += [Finding("memory", "extra", table.name, key) for key in found if key not in own]
     return sorted(findings, key=lambda finding: finding.key)
+
+
+def with_reasons(
+    findings: Iterable[Finding], parked: Collection[str], domain: Domain
+) -> list[Finding]:
+    """Return findings, those explained that parked streams account for.
+
+    A row that the log does not have has no stream: where its key begins with the stream's fields,
+    as most do, its key tells.
+    """
+    kinds = {table.name: (kind, table) for kind in domain.kinds for table in kind.tables}
+    known = frozenset(parked)
+
+    def accounted_for(finding: Finding) -> bool:
+        if finding.stream:
+            return finding.stream in known
+        kind, table = kinds[finding.table]
+        if table.key[: len(kind.stream)] != kind.stream:
+            return False
+        further = len(table.key) - len(kind.stream)
+        return f"{kind.name}/{finding.key.rsplit('/', further)[0]}" in known
+
+    if not known:
+        return list(findings)
+    replace = msgspec.structs.replace
+    return [replace(f, parked=True) if accounted_for(f) else f for f in findings]

@@ -36,11 +36,13 @@ class Validation(msgspec.Struct, frozen=True):
     memory_compared: bool
     tables: list[TableValidation]
     findings: list[str]
+    parked: list[str] = []
+    """Streams that wait behind a parked event, each with its reason."""
 
     @property
     def passed(self) -> bool:
-        """Whether every table passed."""
-        return all(table.passed for table in self.tables)
+        """Whether every table passed, and nothing is parked."""
+        return all(table.passed for table in self.tables) and not self.parked
 
 
 def validate(result: AuditResult) -> Validation:
@@ -68,4 +70,5 @@ def validate(result: AuditResult) -> Validation:
         result.memory_compared,
         tables,
         [str(finding) for finding in result.findings],
+        [f"stream {parked.stream} is parked: {parked.reason}" for parked in result.parked],
     )

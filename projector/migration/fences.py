@@ -118,12 +118,20 @@ def abort(conn: psycopg.Connection[Any], fence: str, reason: str) -> bool:
     return conn.execute(statement("fence_abort"), values).fetchone() is not None
 
 
-def settle(conn: psycopg.Connection[Any], settings: Settings, projection: str, reason: str) -> int:
+def settle(
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    projection: str,
+    reason: str,
+    only: str | None = None,
+) -> int:
     """End what a dead run left open, and note every abort that is not in the trail yet.
 
-    The caller has the migration's lock, so nobody else's fence can be open. Returns how many.
+    The caller has the migration's lock, so nobody else's fence can be open; `only` one fence is
+    settled where it is named. Returns how many.
     """
     left = conn.execute(query("fences_open"), (projection,)).fetchall()
+    left = [row for row in left if only in {None, row[0]}]
     for fence, purpose, epoch, ended in left:
         with conn.transaction():
             now = abort(conn, fence, reason)

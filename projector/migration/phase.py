@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 from projector.migration.context import Context
+from projector.parked import EventsParked, require_nothing_parked
 from schemas.errors import FerryError
 
 
@@ -33,3 +34,13 @@ class Phase(ABC):
     @abstractmethod
     async def undo(self, run: Context) -> None:
         """Take back what must not stay where the migration does not come to its end."""
+
+
+def require_unparked(run: Context) -> None:
+    """Check that no stream waits behind a parked event; raises GateClosed."""
+    try:
+        require_nothing_parked(
+            run.conn, run.projection, "reads would miss what the log has of them"
+        )
+    except EventsParked as error:
+        raise GateClosed(error.what, where=error.where, remedy=error.remedy) from error

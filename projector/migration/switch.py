@@ -19,6 +19,7 @@ import psycopg
 from projector.decisions import decide, publish_decisions
 from projector.migration import fences
 from projector.migration.fences import Fence, FenceBroken
+from projector.parked import require_nothing_parked
 from projector.route import Route, followers, read_route
 from projector.sql import query
 from projector.trail import actor, note
@@ -61,6 +62,7 @@ async def switch(
 
     Where the fence breaks it is asked for again, `migration.cutover_attempts` times in all.
     Raises: FenceBroken where nothing was decided: reads stay where they were, writers go on.
+            EventsParked likewise, where not all that the log has is in the tables.
             BrokerUnreachable where it is decided, but readers will hear of it later.
     """
     with _listening(conn):
@@ -134,6 +136,8 @@ def _decide(
             heads = {source: said[source].heads for source in sources}
             event = ReadsSwitched(projection, route, fence.epoch, fence.id, heads, actor())
             with conn.transaction():
+                if route == "postgres":  # every event before the barriers is applied, or parked
+                    require_nothing_parked(conn, projection, "reads stay in memory")
                 values = {"fence": fence.id, "sources": list(sources)}
                 if conn.execute(query("fence_decide"), values).fetchone() is None:
                     raise FenceBroken(
@@ -147,9 +151,8 @@ def _decide(
                 conn.execute(query("fence_notify"), (projection,))
         except BaseException as error:  # whatever it was, writers need not wait for their leases
             reason = error.what if isinstance(error, FerryError) else repr(error)
-            with suppress(psycopg.Error), conn.transaction():
-                if fences.abort(conn, fence.id, reason):
-                    fences.note_abort(conn, settings, fence, reason)
+            with suppress(psycopg.Error):  # a writer whose lease ended may have aborted it first
+                fences.settle(conn, settings, projection, reason, only=fence.id)
             raise
     return fence, time.monotonic() - started
 

@@ -3,6 +3,7 @@
 from projector.migration.context import Context
 from projector.migration.fences import FenceBroken
 from projector.migration.phase import GateClosed, Phase
+from projector.parked import EventsParked
 
 
 class Cutover(Phase):
@@ -11,7 +12,7 @@ class Cutover(Phase):
     name = "CUTOVER"
 
     def __init__(self) -> None:
-        self._refused: FenceBroken | None = None
+        self._refused: FenceBroken | EventsParked | None = None
 
     async def enter(self, run: Context) -> None:
         """Nothing to prepare: what a dead run left was settled before."""
@@ -23,7 +24,7 @@ class Cutover(Phase):
             run.tell(waits_for="the switch")
             try:
                 run.found.cutover = await run.effects.switch("postgres", run.found.sources)
-            except FenceBroken as error:
+            except (FenceBroken, EventsParked) as error:
                 self._refused = error
                 return
         run.found.hold_ms = await run.effects.release()

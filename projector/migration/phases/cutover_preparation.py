@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from projector.migration.context import Context
-from projector.migration.phase import GateClosed, Phase
+from projector.migration.phase import GateClosed, Phase, require_unparked
 from projector.standing import standing
 from schemas.requests import SampleAnswer
 
@@ -32,7 +32,8 @@ class CutoverPreparation(Phase):
         await asyncio.to_thread(run.effects.analyze)
 
     async def work(self, run: Context) -> None:
-        """Read from both, in every app."""
+        """Read from both, in every app; reads of the tables end where a stream is parked."""
+        require_unparked(run)
         run.tell(waits_for="reads from memory and tables to be compared")
         await run.effects.shadow("shadow", run.found.sources)
         answers = await run.effects.ask(run.found.sources, "sample", _PATIENCE_S)
@@ -41,6 +42,7 @@ class CutoverPreparation(Phase):
     async def gate(self, run: Context) -> str:
         """Every read agrees, the tables are close behind, and nobody wrote who must not."""
         run.effects.require_held()
+        require_unparked(run)
         for source, sample in self._samples.items():
             if sample.mismatches:
                 raise GateClosed(

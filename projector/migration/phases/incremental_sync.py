@@ -1,7 +1,7 @@
 """INCREMENTAL_SYNC: the tables catch up with the log while the app trades on."""
 
 from projector.migration.context import Context
-from projector.migration.phase import GateClosed, Phase
+from projector.migration.phase import GateClosed, Phase, require_unparked
 from projector.standing import Standing
 
 
@@ -22,7 +22,7 @@ class IncrementalSync(Phase):
         self._found = await run.until_applied(lambda now: now.lag <= most, "the projector")
 
     async def gate(self, run: Context) -> str:
-        """Close behind, and no partition stopped."""
+        """Close behind, no partition stopped, and nothing parked on the way."""
         for partition, why in self._found.stopped.items():
             raise GateClosed(
                 f"partition {partition} stopped: {why.splitlines()[0]}",
@@ -37,6 +37,7 @@ class IncrementalSync(Phase):
                 where=f"projection {run.projection}",
                 remedy="let the projector catch up, or raise `migration.timeout_ms`",
             )
+        require_unparked(run)
         return f"{self._found.applied:,} records applied, {lag:,} behind"
 
     async def undo(self, run: Context) -> None:

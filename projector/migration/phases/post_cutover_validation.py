@@ -3,7 +3,7 @@
 import msgspec
 
 from projector.migration.context import Context
-from projector.migration.phase import GateClosed, Phase
+from projector.migration.phase import GateClosed, Phase, require_unparked
 from projector.migration.phases.validation import require_equal
 from projector.route import followers
 from schemas.requests import SampleAnswer
@@ -25,6 +25,7 @@ class PostCutoverValidation(Phase):
 
     async def work(self, run: Context) -> None:
         """Read a sample in every app, then compare everything."""
+        require_unparked(run)
         run.tell(waits_for="the comparison of memory, log and tables")
         answers = await run.effects.ask(run.found.sources, "sample", _PATIENCE_S)
         self._samples = {s: msgspec.convert(a, SampleAnswer) for s, a in answers.items()}

@@ -5,7 +5,7 @@ import time
 
 from projector.control_tables import ProjectionMissing, read_projection
 from projector.migration.context import Context
-from projector.migration.phase import GateClosed, Phase
+from projector.migration.phase import GateClosed, Phase, require_unparked
 from projector.sql import query
 
 _LOOK_S = 0.2
@@ -53,6 +53,7 @@ class Preparing(Phase):
                 remedy="start `memferry project` and let it run; it keeps the tables up to date "
                 "from now on",
             )
+        require_unparked(run)
         return f"{len(run.found.sources)} source(s), a projector at work"
 
     async def undo(self, run: Context) -> None:

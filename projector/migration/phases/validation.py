@@ -31,6 +31,12 @@ class Validation(Phase):
 def require_equal(result: AuditResult) -> str:
     """Return in a few words how much is equal; raises GateClosed naming the first difference."""
     found = validate(result)
+    if found.parked:
+        raise GateClosed(
+            f"{len(found.parked):,} streams wait behind parked events: {found.parked[0]}",
+            where=f"position {result.position}",
+            remedy="`memferry parked list` says why; mend it, then `memferry parked retry --all`",
+        )
     if not found.passed:
         worst = [table.table for table in found.tables if not table.passed]
         first = str(result.findings[0]) if result.findings else "no row of it is named"

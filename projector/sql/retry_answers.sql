@@ -1,0 +1,1 @@
+SELECT id::text, state, detail, answer FROM memferry.request WHERE id = ANY (%s)
