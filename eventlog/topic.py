@@ -238,6 +238,8 @@ async def _look_back(
     while upper > 0:
         lower = max(0, end - reach)
         newest: TopicHead | None = None
+        foreign: envelope.EnvelopeInvalid | None = None
+        ours = False
         consumer.seek(place, lower)
         next_offset = lower
         while next_offset < upper:
@@ -246,11 +248,18 @@ async def _look_back(
             if not records:
                 raise TimeoutError(f"no records of {place.topic}/{place.partition}")
             for record in records:
-                event = envelope.decode(record.value)
+                try:
+                    event = envelope.decode(record.value or b"")
+                except envelope.EnvelopeInvalid as error:
+                    foreign = error  # one between ours stops projectors, not who writes
+                    continue
+                ours = True
                 # Resends may stand behind newer events, so the highest number wins.
                 if event.source == source and (newest is None or int(event.seq) > newest.seq):
                     newest = TopicHead(int(event.seq), envelope.digest(record.value))
             next_offset = records[-1].offset + 1
+        if foreign is not None and not ours:
+            raise foreign  # a topic of something else
         if newest is not None:
             return newest
         upper, reach = lower, reach * 2

@@ -8,7 +8,7 @@ between has never told anybody.
 import asyncio
 import datetime
 import time
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 import psycopg
@@ -22,6 +22,7 @@ from schemas.control import (
     CONTROL_TYPE_OF,
     DECISIONS_SOURCE,
     Decision,
+    LaneMended,
     ReadsSwitched,
     SavepointTaken,
     SwitchAborted,
@@ -50,6 +51,7 @@ def decide(conn: psycopg.Connection[Any], settings: Settings, event: Decision) -
         at = datetime.datetime.now(datetime.UTC).isoformat()
         if not _take_savepoint(conn, event, at):
             return False
+    about = event.topic if isinstance(event, LaneMended) else event.projection
     newest = conn.execute(query("decision_newest"), (topic,)).fetchone()
     seq = newest[0] + 1 if newest else 1
     chain = (
@@ -58,9 +60,11 @@ def decide(conn: psycopg.Connection[Any], settings: Settings, event: Decision) -
         else genesis(decision_lane(DECISIONS_SOURCE)).digest
     )
     writer = envelope.HeadWriter(DECISIONS_SOURCE, CONTROL_TYPE_OF[type(event)])
-    head = writer.head(f"{DECISIONS_SOURCE}/{event.projection}", new_id(), time.time_ns())
+    head = writer.head(f"{DECISIONS_SOURCE}/{about}", new_id(), time.time_ns())
     sealed = envelope.seal(head, msgspec.json.encode(event), seq, 1, chain)
     conn.execute(query("decision_add"), (topic, seq, sealed, False))
+    if isinstance(event, LaneMended):
+        _mend(conn, event, seq)
     return True
 
 
@@ -86,6 +90,22 @@ def take_effect(
             conn.execute(query("epoch_at_least"), {"topic": topic, "epoch": event.epoch})
         case SwitchAborted():
             conn.execute(query("epoch_at_least"), {"topic": topic, "epoch": event.epoch})
+        case LaneMended():
+            _mend(conn, event, seq)
+        case _:
+            assert_never(event)
+
+
+def _mend(conn: psycopg.Connection[Any], event: LaneMended, seq: int) -> None:
+    mend = event.mend
+    conn.execute(
+        query("mend_add"),
+        {
+            "topic": event.topic, "generation": mend.generation, "decision": seq,
+            "source": mend.source, "partition": mend.partition, "at": mend.at,
+            "mend": msgspec.json.encode(mend).decode(),
+        },
+    )  # fmt: skip
 
 
 def _take_savepoint(conn: psycopg.Connection[Any], event: SavepointTaken, at: str) -> bool:

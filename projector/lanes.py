@@ -1,6 +1,6 @@
 """Every record is admitted to its lane before anything else looks at it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from aiokafka.structs import ConsumerRecord
 
@@ -8,6 +8,7 @@ from schemas import envelope
 from schemas.envelope import Envelope, EnvelopeInvalid
 from schemas.errors import FerryError
 from schemas.lane import LaneBroken, LaneCheck, LaneHead, LaneId, genesis
+from schemas.mend import Mend, Mends
 
 
 class RecordRefused(FerryError):
@@ -38,9 +39,15 @@ class LaneBook:
     """The lanes of one projection or fold, from their applied heads onwards."""
 
     def __init__(
-        self, generation: int, heads: Mapping[LaneId, LaneHead], sources: Collection[str]
+        self,
+        generation: int,
+        heads: Mapping[LaneId, LaneHead],
+        sources: Collection[str],
+        mends: Iterable[Mend] = (),
     ) -> None:
         self._generation = generation
+        self._mends = Mends(generation, mends)
+        self._mended = self._mends.partitions  # empty as a rule, and then all that a record costs
         self._checks = {
             (lane.source, lane.partition): LaneCheck(lane, head) for lane, head in heads.items()
         }
@@ -52,17 +59,38 @@ class LaneBook:
         return sum(check.duplicates for check in self._checks.values())
 
     def admit(self, record: "ConsumerRecord[bytes, bytes]") -> tuple[Envelope, LaneCheck] | None:
-        """Return a record's envelope and its lane, moved up to it; None for a duplicate.
+        """Return a record's envelope and its lane, moved up to it.
 
-        Raises: LaneBroken naming lane, seq and offset; RecordRefused naming partition and offset.
+        Returns: None for a duplicate, and for what a mend ignores.
+        Raises:  LaneBroken naming lane, seq and offset; RecordRefused naming partition and offset.
         """
-        value, event, seq = open_record(record)
+        if self._mended and self._mends.ignores(record.partition, record.offset):
+            return None
+        return self.admit_opened(record, *open_record(record))
+
+    def admit_opened(
+        self, record: "ConsumerRecord[bytes, bytes]", value: bytes, event: Envelope, seq: int
+    ) -> tuple[Envelope, LaneCheck] | None:
+        """Do as `admit` with a record whose envelope was read already; raises LaneBroken."""
+        if self._mended and record.partition in self._mended:
+            if self._mends.ignores(record.partition, record.offset):
+                return None
+            self._continue(record)
         check = self._checks.get((event.source, record.partition))
         if check is None:
             check = self._open(event, record, seq)
         if check.admit(value, seq, event.epoch, event.chain, record.offset):
             return event, check
         return None
+
+    def _continue(self, record: "ConsumerRecord[bytes, bytes]") -> None:
+        found = self._mends.continues(record.partition, record.offset)
+        if found is not None and found[0] in self.sources:
+            source, head = found
+            lane = LaneId(source, self._generation, record.partition)
+            old = self._checks.get((source, record.partition))
+            check = self._checks[(source, record.partition)] = LaneCheck(lane, head)
+            check.duplicates = old.duplicates if old is not None else 0
 
     def _open(self, event: Envelope, record: "ConsumerRecord[bytes, bytes]", seq: int) -> LaneCheck:
         lane = LaneId(event.source, self._generation, record.partition)

@@ -1,7 +1,8 @@
 """Control events: what sources and operators decide, kept in the log beside the app's own events.
 
 A source's own lane in the control topic opens and retires it; PostgreSQL's decisions (savepoints,
-switches) have a lane of their own there. Barriers go in the data lanes. All use the one envelope.
+switches, mends) have a lane of their own there. Barriers go in the data lanes. All use the one
+envelope.
 """
 
 from typing import Literal, TypeAlias
@@ -9,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from schemas.derived.description import KindDescription
+from schemas.mend import Mend
 
 DECISIONS_SOURCE = "memferry"
 """The source under which PostgreSQL's decisions are published; no app may take this name."""
@@ -93,7 +95,17 @@ class SwitchAborted(msgspec.Struct, frozen=True):
     actor: str
 
 
-Decision: TypeAlias = SavepointTaken | ReadsSwitched | SwitchAborted
+class LaneMended(msgspec.Struct, frozen=True):
+    """A damaged place of the log no longer stops its lane; `error` is what had stopped it."""
+
+    topic: str
+    mend: Mend
+    error: str
+    reason: str
+    actor: str
+
+
+Decision: TypeAlias = SavepointTaken | ReadsSwitched | SwitchAborted | LaneMended
 """What PostgreSQL decides and publishes."""
 ControlEvent: TypeAlias = (
     SourceOpened | KindDeclared | SnapshotCompleted | SourceRetired | BarrierPlaced | Decision
@@ -108,6 +120,7 @@ CONTROL_TYPES: dict[str, type[ControlEvent]] = {
     "memferry.savepoint.taken.v1": SavepointTaken,
     "memferry.reads.switched.v1": ReadsSwitched,
     "memferry.switch.aborted.v1": SwitchAborted,
+    "memferry.lane.mended.v1": LaneMended,
 }
 CONTROL_TYPE_OF: dict[type[ControlEvent], str] = {t: name for name, t in CONTROL_TYPES.items()}
 _decoders = {name: msgspec.json.Decoder(event) for name, event in CONTROL_TYPES.items()}

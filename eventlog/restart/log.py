@@ -1,4 +1,4 @@
-"""One source's events in the topic, from given offsets to its present end."""
+"""Records of a topic, from given offsets to its present end."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,7 +11,6 @@ from aiokafka.structs import ConsumerRecord
 from eventlog.topic import unreachable
 from schemas.errors import FerryError
 from schemas.kafka_client import client_options
-from schemas.position import kafka_topic
 from schemas.settings import Settings
 
 _RECORDS = 10_000
@@ -23,16 +22,15 @@ class LogCut(FerryError):
 
 async def read_log(
     settings: Settings,
-    generation: int,
+    topic: str,
     offsets: Mapping[int, int],
     take: Callable[["ConsumerRecord[bytes, bytes]"], None],
 ) -> dict[int, int]:
-    """Hand every record from `offsets` to the topic's present end to `take`, in lane order.
+    """Hand every record from `offsets` to a Kafka topic's present end to `take`, in lane order.
 
     Returns the offsets behind the last ones. Raises: LogCut, BrokerUnreachable where Kafka says
     nothing for `kafka.timeout_ms`; whatever `take` raises.
     """
-    topic = kafka_topic(settings.topic, generation)
     timeout_s = settings.kafka.timeout_ms / 1000
     consumer = AIOKafkaConsumer(
         **client_options(settings),

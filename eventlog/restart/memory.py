@@ -4,18 +4,20 @@ Source: docs/restart.md
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from eventlog.driver import DriverMissing, load_driver
 from eventlog.outbox.contract import OutboxIdentity, OutboxReader, OutboxRow
 from eventlog.restart.fold import restore
 from eventlog.restart.log import LogCut
+from eventlog.restart.mends import read_mends
 from eventlog.restart.tail import RestartIncomplete, Tail
 from eventlog.restart.unusable import TablesUnusable
 from eventlog.stores import Store, WindowStore
 from schemas.entities import KindNotReadable
 from schemas.lane import LaneBroken, LaneHead
+from schemas.mend import Mend
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,7 +140,8 @@ class MemoryRestart:
 
     def _from_log(self, store: Store) -> set[str]:
         if self._whole is None:
-            self._whole = self._tail({}, dict.fromkeys(range(self._identity.partitions), 0))
+            begin = dict.fromkeys(range(self._identity.partitions), 0)
+            self._whole = self._tail({}, begin, read_mends(self._settings))
         return restore(self._whole.of_kind(store.kind.name, {}), store)
 
     def _behind(self, found: "KindSnapshot") -> Tail:
@@ -149,11 +152,16 @@ class MemoryRestart:
             if all(p in heads and head.seq <= heads[p].seq for p, head in tail.began.items()):
                 return tail
             tail.close()
-        self._behind_tables = self._tail(found.heads, found.offsets)
+        self._behind_tables = self._tail(found.heads, found.offsets, found.mends)
         return self._behind_tables
 
-    def _tail(self, heads: Mapping[int, LaneHead], offsets: Mapping[int, int]) -> Tail:
-        return Tail(self._settings, self._open_reader, self._until, heads, offsets)
+    def _tail(
+        self,
+        heads: Mapping[int, LaneHead],
+        offsets: Mapping[int, int],
+        mends: Iterable[Mend],
+    ) -> Tail:
+        return Tail(self._settings, self._open_reader, self._until, heads, offsets, mends=mends)
 
 
 def _require_told_by_tables(store: Store) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import psycopg
 from psycopg import IsolationLevel, sql
 
@@ -18,7 +19,9 @@ from eventlog.reads.tables import Tables
 from eventlog.restart.sql import query
 from eventlog.restart.unusable import TablesUnusable
 from schemas.domain import Kind
+from schemas.fingerprint import TABLES, changed_since, fingerprint
 from schemas.lane import LaneHead
+from schemas.mend import Mend
 from schemas.settings import Settings
 
 _PAGE_ENTITIES = 10_000
@@ -32,6 +35,8 @@ class KindSnapshot(NamedTuple):
     """Partition → the last event of this source that the tables hold."""
     offsets: dict[int, int]
     entities: list[Any]
+    mends: tuple[Mend, ...] = ()
+    """What the tables obey where the topic is damaged."""
 
 
 def read_kind(
@@ -48,16 +53,24 @@ def read_kind(
                 names = [sql.Identifier(schema, table.name) for table in kind.tables]
                 conn.execute(query("restart_lock").format(tables=sql.SQL(", ").join(names)))
                 _require_own_topic(conn, schema, identity)
+                _require_nothing_parked(conn, schema, kind)
+                _require_same_code(conn, schema, kind)
                 heads = _own_heads(conn, schema, identity)
                 rows = conn.execute(query("restart_position"), (schema,)).fetchall()
                 pages = _all(kind, tables) if window is None else _newest(conn, tables, window)
-                return KindSnapshot(heads, dict(rows), [e for page in pages for e in page])
+                found = [entity for page in pages for entity in page]
+                return KindSnapshot(heads, dict(rows), found, _mends(conn, identity))
     except psycopg.Error as error:
         raise TablesUnusable(
             f"kind {kind.name!r} cannot be read: {str(error).strip().partition(chr(10))[0]}",
             where=f"projection {schema}, `postgres.dsn`",
             remedy="bring PostgreSQL back, or start `memferry project` once",
         ) from error
+
+
+def _mends(conn: Connection, identity: OutboxIdentity) -> tuple[Mend, ...]:
+    rows = conn.execute(query("restart_mends"), (identity.topic,)).fetchall()
+    return tuple(msgspec.json.decode(row[0], type=Mend) for row in rows)
 
 
 class _Within:
@@ -94,6 +107,33 @@ def _require_own_topic(conn: Connection, schema: str, identity: OutboxIdentity) 
             f"{own}",
             where=f"memferry.projection, name {schema}",
             remedy="correct `projection` or `postgres.dsn`",
+        )
+
+
+def _require_nothing_parked(conn: Connection, schema: str, kind: Kind) -> None:
+    row = conn.execute(
+        query("restart_parked"), {"projection": schema, "kind": f"{kind.name}/"}
+    ).fetchone()
+    if row is not None:
+        stream, streams = row
+        raise TablesUnusable(
+            f"the tables lack parked events of {streams} streams of {kind.name!r}, as of {stream}",
+            where=f"projection {schema}, memferry.parked",
+            remedy="none is needed: the log has them; `memferry parked retry` brings them into the "
+            "tables",
+        )
+
+
+def _require_same_code(conn: Connection, schema: str, kind: Kind) -> None:
+    row = conn.execute(query("restart_code"), (schema, kind.name)).fetchone()
+    changed = changed_since(row[0], fingerprint(kind)) if row else []
+    parts = [part for part in changed if part != TABLES]  # rows are the same in other tables
+    if parts:
+        raise TablesUnusable(
+            f"the rows of {kind.name!r} were made with other code ({', '.join(parts)})",
+            where=f"projection {schema}, memferry.fingerprint",
+            remedy="none is needed: the log is read with the code of now; `memferry replay "
+            "--to-end` makes the tables anew with it",
         )
 
 

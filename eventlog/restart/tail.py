@@ -6,7 +6,7 @@ bounded, whatever their number.
 
 import struct
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,9 +15,11 @@ from eventlog.outbox.contract import OutboxIdentity, OutboxReader, OutboxRow
 from eventlog.restart.log import read_log
 from schemas import envelope
 from schemas.control import CONTROL_PREFIX
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, EnvelopeInvalid
 from schemas.errors import FerryError
-from schemas.lane import CONTROL_PARTITION, LaneCheck, LaneHead, LaneId, genesis
+from schemas.lane import CONTROL_PARTITION, LaneBroken, LaneCheck, LaneHead, LaneId, genesis
+from schemas.mend import Mend, Mends
+from schemas.position import kafka_topic
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,16 +46,20 @@ class Tail:
         until: Mapping[int, LaneHead],
         heads: Mapping[int, LaneHead],
         offsets: Mapping[int, int],
+        *,
+        mends: Iterable[Mend] = (),
     ) -> None:
         self._settings = settings
         self._until = until
         self.began = dict(heads)
+        self._broken: dict[int, LaneBroken] = {}
         self._spools: dict[str, IO[bytes]] = {}
         beside = Path(settings.outbox_path).parent
         self._place = beside if beside.is_dir() else None  # a PostgreSQL outbox has no file
         reader = open_reader()
         try:
             self._identity: OutboxIdentity = reader.identity
+            self._mends = Mends(self._identity.generation, mends)
             self._checks = {
                 p: LaneCheck(self._lane(p), heads.get(p) or genesis(self._lane(p)))
                 for p in (*until, *(heads.keys() - until.keys()))
@@ -104,16 +110,18 @@ class Tail:
         missing = self._missing()
         while missing:
             behind = {partition: offsets[partition] for partition in missing}
-            generation = self._identity.generation
-            offsets |= run_apart(read_log(self._settings, generation, behind, self._take_record))
+            topic = kafka_topic(self._settings.topic, self._identity.generation)
+            offsets |= run_apart(read_log(self._settings, topic, behind, self._take_record))
             self._take_unsent(reader)
             before, missing = missing, self._missing()
             # What was pruned behind the look at the log is in the log now, or is nowhere.
             if missing == before:
                 partition, seq = next(iter(missing.items()))
+                broken = self._broken.get(partition)
                 raise RestartIncomplete(
-                    f"event {seq} is neither in the topic nor in the outbox",
-                    where=f"lane {self._lane(partition)}",
+                    f"event {seq} is neither in the topic nor in the outbox"
+                    + (f": {broken.what}" if broken is not None else ""),
+                    where=broken.where if broken is not None else f"lane {self._lane(partition)}",
                     remedy="nothing was changed: find the newest outbox file of this source, or "
                     "restore the topic, and start again",
                 )
@@ -135,10 +143,23 @@ class Tail:
         }
 
     def _take_record(self, record: "ConsumerRecord[bytes, bytes]") -> None:
-        value = record.value or b""
-        event = envelope.decode(value)
-        if event.source == self._identity.source:
-            self._take(record.partition, value, event, record.offset)
+        partition, value = record.partition, record.value or b""
+        if partition in self._broken or self._mends.ignores(partition, record.offset):
+            return
+        try:
+            event = envelope.decode(value)
+            seq = int(event.seq)
+        except (EnvelopeInvalid, ValueError):
+            return  # nobody's event: each lane proves by itself that none of its own is missing
+        if event.source != self._identity.source:
+            return
+        continues = self._mends.continues(partition, record.offset)
+        if continues is not None and continues[0] == event.source:
+            self._checks[partition] = LaneCheck(self._lane(partition), continues[1])
+        try:
+            self._take(partition, seq, value, event, record.offset)
+        except LaneBroken as error:
+            self._broken[partition] = error  # the outbox may hold what was lost or altered here
 
     def _take_unsent(self, reader: OutboxReader) -> None:
         missing = self._missing()
@@ -148,13 +169,13 @@ class Tail:
             for row in rows:
                 check = self._checks.get(row.partition)
                 if check is not None and row.seq == check.head.seq + 1:
-                    self._take(row.partition, row.event, envelope.decode(row.event), row.row)
+                    event = envelope.decode(row.event)
+                    self._take(row.partition, row.seq, row.event, event, row.row)
             after = rows[-1].row
             if not self._missing():
                 return
 
-    def _take(self, partition: int, value: bytes, event: Envelope, place: int) -> None:
-        seq = int(event.seq)
+    def _take(self, partition: int, seq: int, value: bytes, event: Envelope, place: int) -> None:
         if partition not in self._until or seq > self._until[partition].seq:
             return
         new = self._checks[partition].admit(value, seq, event.epoch, event.chain, place)

@@ -13,6 +13,7 @@ from schemas.digest import row_digest
 from schemas.domain import Domain, Kind
 from schemas.errors import FerryError
 from schemas.lane import LaneCheck
+from schemas.mend import Mend
 from schemas.tables import key_text
 
 _pack = msgspec.msgpack.encode
@@ -74,22 +75,26 @@ class LogSilent(FerryError):
 class LogFold:
     """The state that the log gives, partition by partition, from its beginning."""
 
-    def __init__(self, domain: Domain, generation: int, sources: set[str]) -> None:
+    def __init__(
+        self, domain: Domain, generation: int, sources: set[str], mends: Iterable[Mend] = ()
+    ) -> None:
         self._domain = domain
-        self._lanes = LaneBook(generation, {}, sources)
+        self._lanes = LaneBook(generation, {}, sources, mends)
         self._decoders = {
             name: (
-                kind,
-                msgspec.json.Decoder(event).decode,
-                kind.key_getter(),
-                kind.stream_getter(),
+                reader.kind,
+                reader.read,
+                reader.kind.key_getter(),
+                reader.kind.stream_getter(),
             )
-            for name, (kind, event) in domain.by_type.items()
+            for name, reader in domain.readers.items()
         }
         self._entities: dict[int, dict[tuple[str, Hashable], _Entity]] = {}
         self.offsets: dict[int, int] = {}
         self.events = 0
         self.on_barrier: Callable[[str, int], None] = lambda barrier, partition: None
+        self.on_failure: Callable[[str, FoldFailed], object] = _raise
+        """Told of an event of a stream that does not fold: the stream's rows stay as they were."""
 
     @property
     def duplicates(self) -> int:
@@ -158,7 +163,10 @@ class LogFold:
             present = entities.get(place)
             entity = kind.evolve(present.state if present else None, decoded)
         except Exception as error:  # whatever the domain's code raises, the place is what counts
-            raise _failed(error, check, record) from error
+            failed = _failed(error, check, record)
+            failed.__cause__ = error
+            self.on_failure(event.subject, failed)
+            return
         if entity is None:
             entities.pop(place, None)
         else:
@@ -171,6 +179,10 @@ class LogFold:
             for table, key, witness in entity.witnesses():
                 found[table][key] = witness
         return found
+
+
+def _raise(_: str, failed: FoldFailed) -> None:
+    raise failed
 
 
 def _failed(error: Exception, check: LaneCheck, record: Any) -> FoldFailed:

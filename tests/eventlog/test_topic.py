@@ -201,5 +201,20 @@ def test_a_topic_with_records_of_something_else_is_refused(settings: Settings) -
         asyncio.run(heads_of(settings, "app-1", 1))
 
 
+def test_a_record_of_something_else_between_ours_hides_no_head(settings: Settings) -> None:
+    make_topics(settings)
+    app = app_without_relay(settings)
+    app.ferry.record(opened("a"))
+    app.close()
+    publish(settings, rows_of(app.path))
+    before = asyncio.run(heads_of(settings, "app-1", 1))
+    partition = partition_of("account/a", settings.kafka.partitions)
+
+    send_raw(settings, data_topic(settings), partition, [b"no event of ours"])
+
+    assert partition in before
+    assert asyncio.run(heads_of(settings, "app-1", 1)) == before
+
+
 def test_new_topics_are_waited_for(make_settings: Callable[..., Settings]) -> None:
     assert [ensure(make_settings()) for _ in range(20)] == [3] * 20

@@ -11,6 +11,7 @@ from schemas.control import (
     BarrierPlaced,
     ControlEvent,
     KindDeclared,
+    LaneMended,
     ReadsSwitched,
     SavepointTaken,
     SnapshotCompleted,
@@ -20,6 +21,8 @@ from schemas.control import (
     decode_control,
 )
 from schemas.derived.description import Column, KindDescription
+from schemas.lane import LaneHead
+from schemas.mend import Mend
 
 EVENTS: list[ControlEvent] = [
     SourceOpened("app-1", "t", 1, 3, "host", 17),
@@ -30,6 +33,9 @@ EVENTS: list[ControlEvent] = [
     SavepointTaken("before", "ledger", "t", 1, {0: 5, 1: 0}, "ann"),
     ReadsSwitched("ledger", "postgres", 4, "f-1", {"app-1": {0: 5, 2: 9}, "app-2": {}}, "ann"),
     SwitchAborted("ledger", "cutover", 4, "f-1", "the lease ended", "ann"),
+    LaneMended(
+        "t", Mend(1, 0, 7, "app-1", (7,), 8, LaneHead(4, "ab" * 32, 1)), "a hole", "lost", "ann"
+    ),
 ]
 
 
@@ -58,6 +64,7 @@ def test_types_that_logs_out_there_hold_do_not_change() -> None:
         "memferry.savepoint.taken.v1": "SavepointTaken",
         "memferry.reads.switched.v1": "ReadsSwitched",
         "memferry.switch.aborted.v1": "SwitchAborted",
+        "memferry.lane.mended.v1": "LaneMended",
     }
 
 

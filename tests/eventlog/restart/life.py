@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from eventlog.outbox.contract import OutboxIdentity
+from eventlog.outbox.contract import OutboxIdentity, OutboxRow
 from eventlog.outbox.sqlite import SqliteOutbox
 from eventlog.shim import Ferry
 from schemas.control import SourceOpened
@@ -96,12 +96,26 @@ class Life:
         rings = {meter: [r.number for r in ring] for meter, ring in self.rings.items() if ring}
         return {"account": dict(self.accounts), "reading": by_number(self.rings), "rings": rings}
 
-    def send(self) -> None:
-        """Kafka holds everything recorded."""
+    def send(self, doctor: Callable[[list[OutboxRow]], list[OutboxRow]] = list) -> None:
+        """Kafka holds everything recorded, as the doctor leaves it."""
         self.ferry.durable.wait(self.ferry.recorded_position(), DEADLINE_S)
         rows = [row for row in rows_of(self.settings.outbox_path) if row.row > self._sent]
-        self._broker.publish(self.settings, rows)
+        self._broker.publish(self.settings, doctor(rows))
         self._sent = rows[-1].row if rows else self._sent
+
+    def rows(self) -> list[OutboxRow]:
+        """Return what the outbox holds."""
+        return rows_of(self.settings.outbox_path)
+
+    def garbage(self, partition: int) -> None:
+        """Somebody else wrote into the topic."""
+        self._broker.send(self.settings, partition, [b"\xffgarbage"])
+
+    def unnumbered(self, partition: int) -> None:
+        """An event of this source comes again, and what should be its number is none."""
+        row = next(row for row in self.rows() if row.partition == partition)
+        event = msgspec.json.decode(row.event) | {"seq": "four"}
+        self._broker.send(self.settings, partition, [msgspec.json.encode(event)])
 
     async def apply(self, until: Mapping[int, int] | None = None) -> None:
         """The tables hold what Kafka holds, up to these offsets."""

@@ -1,0 +1,1 @@
+"""Damaged places of the log: what would let their lanes go on, and the decision to."""

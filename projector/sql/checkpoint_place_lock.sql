@@ -1,0 +1,2 @@
+SELECT next_offset, stopped FROM memferry.checkpoint
+WHERE projection = %s AND partition = %s FOR UPDATE

@@ -1,0 +1,2 @@
+SELECT partition, next_offset, stopped FROM memferry.checkpoint
+WHERE projection = %s AND stopped <> '' ORDER BY partition

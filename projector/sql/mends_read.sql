@@ -1,0 +1,1 @@
+SELECT mend::text FROM memferry.mend WHERE topic = %s ORDER BY decision
