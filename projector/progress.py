@@ -2,6 +2,7 @@
 
 import msgspec
 
+from projector.memory import Budget
 from projector.stages import Stages
 from schemas.errors import FerryError
 
@@ -30,4 +31,12 @@ class Progress(msgspec.Struct):
     partitions: dict[int, PartitionProgress] = {}
     """Of the partitions that this process has now."""
     stopped: dict[int, FerryError] = {}
-    lag: int = 0
+    budget: Budget | None = None
+    """What it may hold in memory; None until the number of partitions is known."""
+
+    @property
+    def lag(self) -> int | None:
+        """Records behind the log's end, of all these partitions; None until Kafka has said it."""
+        lags = [at.lag for at in self.partitions.values()]
+        known = [lag for lag in lags if lag is not None]
+        return sum(known) if known and len(known) == len(lags) else None

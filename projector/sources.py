@@ -13,7 +13,6 @@ from projector.sql import query
 from schemas.errors import FerryError
 from schemas.requests import RequestKind
 
-_LOOK_S = 0.25
 Progress = Callable[[Mapping[str, Any]], None]
 
 
@@ -53,9 +52,11 @@ class Asked:
                     waiting = source
             if waiting is None:
                 return answers
-            if time.monotonic() > deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise _silent(waiting, "no answer in time")
-            for _ in self._conn.notifies(timeout=_LOOK_S, stop_after=1):
+            # Listening began before the question was asked: no answer is missed.
+            for _ in self._conn.notifies(timeout=left, stop_after=1):
                 pass
 
 

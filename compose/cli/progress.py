@@ -24,8 +24,10 @@ class View(msgspec.Struct, frozen=True):
     done: int = 0
     total: int = 0
     unit: str = "events"
-    lag: int = 0
+    lag: int | None = 0
+    """Records; None where it is not known yet."""
     waits_for: str = ""
+    parked: int = 0
 
 
 class StatusLine:
@@ -56,7 +58,14 @@ class StatusLine:
     def of_projector(self, label: str, total: int = 0) -> Callable[[Progress], None]:
         """Return what shows a projector's progress, of a run or a replay."""
         return lambda progress: self.show(
-            View(label, progress.applied, total, lag=progress.lag, waits_for="events")
+            View(
+                label,
+                progress.applied,
+                total,
+                lag=progress.lag,
+                waits_for="events",
+                parked=progress.parked,
+            )
         )
 
     def of_migration(self, progress: MigrationProgress) -> None:
@@ -99,7 +108,10 @@ class StatusLine:
         if rate:
             parts.append(f"{rate:,.0f}/s")
         rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        parts += [f"lag {view.lag:,}", f"{rss_mb} MB", _end_of(view, rate, waited_s)]
+        if view.parked:
+            parts.append(f"parked {view.parked:,}")
+        lag = "?" if view.lag is None else f"{view.lag:,}"
+        parts += [f"lag {lag}", f"{rss_mb} MB", _end_of(view, rate, waited_s)]
         return Text("  ".join(part for part in parts if part), no_wrap=True, overflow="ellipsis")
 
 

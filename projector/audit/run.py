@@ -11,15 +11,19 @@ from typing import Any
 import msgspec
 import psycopg
 
-from projector.audit.compare import Finding, compare_memory, compare_table
-from projector.audit.log_fold import LogFold, LogSilent
+from projector.audit.compare import Finding, compare_memory, compare_table, with_reasons
+from projector.audit.log_fold import FoldFailed, LogFold, LogSilent
 from projector.audit.memory import MemoryRows, ask
 from projector.audit.table_scan import table_snapshot
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
+from projector.fingerprint import changed_parts
 from projector.log import Log
+from projector.mends import read_mends
+from projector.parked import ParkedStream, parked_streams
 from projector.sources import active_sources
 from projector.sql import query
+from projector.waiting import PositionGoal, wait_until
 from schemas.domain import Domain
 from schemas.errors import FerryError
 from schemas.position import format_offsets, kafka_topic
@@ -43,11 +47,15 @@ class AuditResult(msgspec.Struct):
     memory_compared: bool
     findings: list[Finding]
     seconds: float
+    parked: list[ParkedStream] = []
+    """Streams whose rows are not what the log says, for a known reason, at the tables' position."""
+    changed: dict[str, list[str]] = {}
+    """Kind → what of this audit's code is not what the rows were made with."""
 
     @property
     def all_equal(self) -> bool:
-        """Whether every table, and memory where it was asked, agrees with the log."""
-        return all(self.equal.values())
+        """Whether every table, and memory where it was asked, agrees with the log; none parked."""
+        return all(self.equal.values()) and not self.parked
 
 
 async def audit(
@@ -63,7 +71,8 @@ async def audit(
     Without memory nothing is written anywhere: no barrier, no row. Without tables no projector is
     needed.
     Raises: SourceSilent, BarrierLate, LaneBroken, FoldFailed and the errors of reaching Kafka or
-            PostgreSQL. Disagreement is no error: it is in the result's findings.
+            PostgreSQL. Disagreement is no error: it is in the result's findings. Nor is an event
+            that is parked, even where the log does not fold over it.
     """
     started = time.monotonic()
     name = settings.projection or domain.name
@@ -71,7 +80,10 @@ async def audit(
     try:
         projection = read_projection(conn, name)
         known = await read_control(conn, settings, keep=with_memory)
-        fold = LogFold(domain, projection.generation, known)
+        mends = read_mends(conn, settings.topic)
+        fold = LogFold(domain, projection.generation, known, mends)
+        unfolded: dict[str, FoldFailed] = {}
+        fold.on_failure = unfolded.setdefault
         async with Log(settings, kafka_topic(settings.topic, projection.generation)) as log:
             result = AuditResult("", {}, {}, {}, 0, 0, sorted(known), with_memory, [], 0.0)
             active = active_sources(conn, settings.topic)
@@ -82,13 +94,21 @@ async def audit(
                     await _audit_memory(fold, log, domain, answers, result, timeout_s)
                 elif projection.state == "live":
                     await _audit_memory(fold, log, domain, answers, result, timeout_s)
-                    await _wait_for_checkpoint(conn, name, fold.offsets, timeout_s)
+                    await _wait_for_checkpoint(settings, conn, name, timeout_s, fold.offsets)
                     await _audit_tables(conn, name, fold, log, domain, result)
                 else:  # the tables stay at an older position: it comes first
                     await _audit_tables(conn, name, fold, log, domain, result)
                     await _audit_memory(fold, log, domain, answers, result, timeout_s)
             elif with_tables:
                 await _audit_tables(conn, name, fold, log, domain, result)
+        if not with_tables:
+            result.parked = parked_streams(conn, name)
+        parked = {stream.stream for stream in result.parked}
+        for stream, failed in unfolded.items():
+            if stream not in parked:
+                raise failed
+        result.findings = with_reasons(result.findings, parked, domain)
+        result.changed = changed_parts(conn, name, domain)
         unequal = {finding.table for finding in result.findings}
         result.equal = {table: table not in unequal for table in domain.tables}
         result.events, result.duplicates_in_log = fold.events, fold.duplicates
@@ -135,26 +155,21 @@ async def _audit_memory(  # noqa: PLR0917
 
 
 async def _wait_for_checkpoint(
-    conn: psycopg.Connection[Any], name: str, offsets: dict[int, int], timeout_s: float
-) -> None:
-    deadline = time.monotonic() + timeout_s
-    conn.execute("LISTEN memferry_applied")
-    while True:
-        rows = conn.execute(query("checkpoint_read"), (name,)).fetchall()
-        behind = [row for row in rows if row[1] < offsets.get(row[0], 0)]
-        if not behind:
-            conn.execute("UNLISTEN memferry_applied")
-            return
-        if time.monotonic() > deadline:
-            partition, applied, stopped, *_ = behind[0]
-            raise BarrierLate(
-                f"the tables did not reach the audit's barrier: partition {partition} is at offset "
-                f"{applied}, the barrier at {offsets[partition]}"
-                + (f"; it stopped: {stopped.splitlines()[0]}" if stopped else ""),
-                where=f"projection {name}",
-                remedy="is the projector running? start `memferry project`",
-            )
-        await asyncio.to_thread(lambda: list(conn.notifies(timeout=0.2, stop_after=1)))
+    settings: Settings, conn: psycopg.Connection[Any], name: str, timeout_s: float,
+    offsets: dict[int, int],
+) -> None:  # fmt: skip
+    goal = PositionGoal(offsets, despite_parked=True)
+    if (await wait_until(settings, name, goal, timeout_s)).reached:
+        return
+    rows = conn.execute(query("checkpoint_read"), (name,)).fetchall()
+    partition, applied, stopped, *_ = next(r for r in rows if r[1] < offsets.get(r[0], 0))
+    raise BarrierLate(
+        f"the tables did not reach the audit's barrier: partition {partition} is at offset "
+        f"{applied}, the barrier at {offsets[partition]}"
+        + (f"; it stopped: {stopped.splitlines()[0]}" if stopped else ""),
+        where=f"projection {name}",
+        remedy="is the projector running? start `memferry project`",
+    )
 
 
 async def _audit_tables(  # noqa: PLR0917
@@ -167,6 +182,7 @@ async def _audit_tables(  # noqa: PLR0917
 ) -> None:
     with table_snapshot(conn, name) as snapshot:
         result.position = format_offsets(snapshot.offsets)
+        result.parked = parked_streams(conn, name)
         await fold.read_to(log, snapshot.offsets)
         expected = [fold.rows(partition) for partition in snapshot.offsets]
         for table in domain.tables.values():

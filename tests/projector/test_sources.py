@@ -121,9 +121,7 @@ def test_a_notice_wakes_the_asking_side_at_once(
     database: psycopg.Connection[Any],
     other: psycopg.Connection[Any],
     projection: Projection,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("projector.sources._LOOK_S", 30.0)  # without the notice it would be late
     said: list[dict[str, Any]] = []
     with asking(database, projection.name, ["app-1"], "sample") as asked:
         ((request, _),) = waiting(other, projection.name, "app-1")

@@ -2,7 +2,7 @@ import pytest
 
 from compose.cli.progress import StatusLine, View
 from projector.migration.progress import MigrationProgress
-from projector.progress import Progress
+from projector.progress import PartitionProgress, Progress
 
 
 def line_of(capsys: pytest.CaptureFixture[str]) -> str:
@@ -17,13 +17,22 @@ def test_where_there_is_no_terminal_progress_is_a_plain_line_now_and_then(
 ) -> None:
     with StatusLine() as line:
         show = line.of_projector("project ledger")
-        show(Progress(applied=1_234, lag=0))
+        show(Progress(1_234, partitions={0: PartitionProgress(1_234, lag=0)}))
         for _ in range(100):
-            show(Progress(applied=1_300, lag=0))
+            show(Progress(1_300, partitions={0: PartitionProgress(1_300, lag=0)}))
 
     said = line_of(capsys)
     assert said.startswith("project ledger  1,234 events  lag 0  ")
     assert said.endswith(" MB  waits 0 s for events")
+
+
+def test_a_lag_that_is_not_known_is_no_number_and_parked_events_are_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with StatusLine() as line:
+        line.show(View("project", 10, lag=None, parked=2))
+
+    assert line_of(capsys).startswith("project  10 events  parked 2  lag ?  ")
 
 
 def test_each_phase_of_a_migration_has_a_line_of_its_own(
