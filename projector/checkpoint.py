@@ -2,16 +2,21 @@
 
 import os
 import socket
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
 
 import msgspec
 import psycopg
 
 from projector.control_tables import Projection, State
+from projector.fingerprint import made_with
 from projector.sql import query
 from schemas.errors import FerryError
 from schemas.lane import LaneHead, LaneId
+
+_PATIENCE_MS = 5_000
+"""How long a projector may stand still within a transaction that somebody waits for."""
+Result = TypeVar("Result")
 
 
 class Fenced(FerryError):
@@ -33,21 +38,42 @@ class Claim(msgspec.Struct):
     """SHA-256 in hex of the record just below each offset, where one is known."""
 
 
-def claim(conn: psycopg.Connection[Any], projection: Projection, state: State) -> Claim:
-    """Take every partition of a projection that is in `state`, fencing whoever had them.
+def claim(
+    conn: psycopg.Connection[Any],
+    projection: Projection,
+    state: State,
+    partitions: Collection[int] | None = None,
+) -> Claim:
+    """Take partitions of a projection that is in `state`, fencing whoever had them.
 
-    Raises: ProjectionHeld where the projection is in another state.
+    Without `partitions` all are taken. Waits for a commit under way, and goes on behind it.
+    Raises: ProjectionHeld where the projection is in another state, or of other code by now.
     """
-    holder = f"{socket.gethostname()} process {os.getpid()}"
-    with conn.transaction():
+
+    def take() -> tuple[list[Any], list[Any]]:
         rows = conn.execute(
             query("checkpoint_claim"),
-            {"projection": projection.name, "holder": holder, "state": state},
+            {
+                "projection": projection.name,
+                "holder": f"{socket.gethostname()} process {os.getpid()}",
+                "state": state,
+                "partitions": None if partitions is None else list(partitions),
+            },
         ).fetchall()
+        if not made_with(conn, projection.name, projection.code):
+            raise ProjectionHeld(
+                f"the rows of projection {projection.name!r} are made with other code by now",
+                where="memferry.fingerprint",
+                remedy="start this projector anew, with the code that made them",
+            )
         conn.execute(query("projection_notify"), (projection.name,))  # nothing is stopped any more
         lanes = conn.execute(
-            query("lanes_read"), (projection.name, projection.generation)
+            query("lanes_claimed"),
+            (projection.name, projection.generation, [partition for partition, *_ in rows]),
         ).fetchall()
+        return rows, lanes
+
+    rows, lanes = past_zombies(conn, projection.name, take)
     if not rows:
         raise ProjectionHeld(
             f"projection {projection.name!r} is not {state}",
@@ -64,6 +90,43 @@ def claim(conn: psycopg.Connection[Any], projection: Projection, state: State) -
         },
         {partition: tail for partition, _, _, tail in rows if tail},
     )
+
+
+def past_zombies(
+    conn: psycopg.Connection[Any], projection: str, work: Callable[[], Result]
+) -> Result:
+    """Do work on checkpoints in a transaction; return what it returns.
+
+    A process that stands still within a transaction keeps its locks, though Kafka has long given
+    its partitions away: where one is in the way for longer than a batch takes, its connection is
+    ended. What it had not committed is applied by whoever comes next.
+    """
+    try:
+        with conn.transaction():
+            conn.execute(query("patience"), (f"{_PATIENCE_MS}ms",))
+            return work()
+    except psycopg.errors.LockNotAvailable:
+        conn.execute(query("checkpoint_release"), (projection,))
+        with conn.transaction():
+            return work()
+
+
+def last_applied(
+    conn: psycopg.Connection[Any], projection: str
+) -> tuple[dict[int, int], dict[int, str]]:
+    """Return every partition's next offset, and of those where it is known the record below it.
+
+    Shape:  (partition → offset, exclusive; partition → SHA-256 in hex).
+    """
+    rows = conn.execute(query("checkpoint_tails"), (projection,)).fetchall()
+    offsets = {partition: offset for partition, offset, _, _ in rows}
+    return offsets, {partition: tail for partition, _, tail, _ in rows if tail}
+
+
+def all_stopped(conn: psycopg.Connection[Any], projection: str) -> bool:
+    """Return whether every partition of a projection has stopped, whoever has it."""
+    rows = conn.execute(query("checkpoint_tails"), (projection,)).fetchall()
+    return all(stopped for *_, stopped in rows)
 
 
 def advance(
@@ -100,13 +163,27 @@ def advance(
         raise _taken_over(held, offsets)
 
 
+def hold(conn: psycopg.Connection[Any], held: Claim, partition: int) -> None:
+    """Make sure, until the caller's transaction ends, that nobody else may apply to a partition.
+
+    Raises: Fenced where somebody took it over: the caller must abort.
+    """
+    row = conn.execute(
+        query("checkpoint_hold"),
+        (held.projection.name, partition, held.terms[partition], held.offsets[partition]),
+    ).fetchone()
+    if row is None:
+        raise _taken_over(held, [partition])
+
+
 def require_held(conn: psycopg.Connection[Any], held: Claim) -> None:
-    """Check that nobody took the projection over: one that has nothing to apply learns it so.
+    """Check that nobody took the claim's partitions over: for one that has nothing to apply.
 
     Raises: Fenced.
     """
     rows = conn.execute(query("checkpoint_read"), (held.projection.name,)).fetchall()
-    if {partition: term for partition, *_, term in rows} != held.terms:
+    terms = {partition: term for partition, *_, term in rows}
+    if any(terms.get(partition) != term for partition, term in held.terms.items()):
         raise _taken_over(held, held.terms)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -14,6 +14,8 @@ from schemas.kafka_client import client_options, reach_remedy
 from schemas.settings import Settings
 
 NO_TAILS: Mapping[int, str] = {}
+Found = dict[int, Sequence["ConsumerRecord[Any, Any]"]]
+"""Records by partition."""
 
 
 class BrokerUnreachable(FerryError):
@@ -64,6 +66,7 @@ class Log:
             request_timeout_ms=settings.kafka.timeout_ms,
             fetch_max_wait_ms=100,
         )
+        self._left: Found = {}
         self.partitions = 0
 
     async def __aenter__(self) -> "Log":
@@ -108,12 +111,17 @@ class Log:
         return {place.partition: (starts[place], ends[place]) for place in places}
 
     async def start_at(
-        self, offsets: Mapping[int, int], tails: Mapping[int, str] = NO_TAILS
+        self,
+        offsets: Mapping[int, int],
+        tails: Mapping[int, str] = NO_TAILS,
+        partitions: Collection[int] | None = None,
     ) -> None:
         """Read these partitions from these offsets.
 
         `tails` are the SHA-256, in hex, of the records just below some of the offsets. Where
         retention has removed such a record nothing is compared: the lanes prove the next one.
+        Where `partitions` are given, only those are read; the others are looked at all the same,
+        for a topic that was replaced shows it in any of them.
         Raises: OffsetsGone where a partition does not hold its offset: it is never reset;
                 LogReplaced where another record stands below it; BrokerUnreachable.
         """
@@ -126,12 +134,16 @@ class Log:
                     self.topic,
                     partition,
                 )
+        self._left.clear()
         self._consumer.assign([TopicPartition(self.topic, p) for p in offsets])
         await self._compare(
             {p: (offsets[p] - 1, tail) for p, tail in tails.items() if offsets[p] > bounds[p][0]}
         )
-        for partition, offset in offsets.items():
-            self._consumer.seek(TopicPartition(self.topic, partition), offset)
+        mine = offsets.keys() if partitions is None else partitions
+        if len(mine) < len(offsets):
+            self._consumer.assign([TopicPartition(self.topic, p) for p in mine])
+        for partition in mine:
+            self._consumer.seek(TopicPartition(self.topic, partition), offsets[partition])
 
     async def _compare(self, expected: Mapping[int, tuple[int, str]]) -> None:
         """Read the last applied record of each partition again: offset and digest."""
@@ -159,21 +171,42 @@ class Log:
 
     def seek(self, partition: int, offset: int) -> None:
         """Read a partition from another offset on."""
+        self._left.pop(partition, None)
         self._consumer.seek(TopicPartition(self.topic, partition), offset)
 
-    def lag(self, read: Mapping[int, int]) -> int:
-        """Return how many records Kafka holds behind these offsets, as far as it has said."""
-        ends = {p: self._consumer.highwater(TopicPartition(self.topic, p)) or 0 for p in read}
-        return sum(max(0, end - read[p]) for p, end in ends.items())
+    def end(self, partition: int) -> int | None:
+        """Return the offset behind a partition's last record, as Kafka said with the last fetch.
+
+        None where it has not said so yet.
+        """
+        place = TopicPartition(self.topic, partition)
+        if place not in self._consumer.assignment():
+            return None
+        end: int | None = self._consumer.highwater(place)
+        return end
 
     def leave(self, partition: int) -> None:
         """Read a partition no more."""
+        self._left.pop(partition, None)
         self._consumer.pause(TopicPartition(self.topic, partition))
 
-    async def fetch(
-        self, limit: int, wait_ms: int
-    ) -> dict[int, Sequence["ConsumerRecord[Any, Any]"]]:
-        """Return the next records by partition, at most `limit`, after at most `wait_ms`."""
+    def limit(self, fetch_bytes: int) -> None:
+        """Have one fetch from one partition hold no more than so many bytes, an event aside."""
+        self._consumer._fetcher._max_partition_fetch_bytes = fetch_bytes
+
+    async def fetch(self, limit: int, wait_ms: int, most_bytes: int | None = None) -> Found:
+        """Return the next records by partition, at most `limit`, after at most `wait_ms`.
+
+        Their values have `most_bytes` together at most, but one record is always given.
+        """
+        found, self._left = self._left, {}
+        if not found:
+            found = await self._fetch(limit, wait_ms)
+        if most_bytes is not None:
+            found, self._left = cut(found, most_bytes)
+        return found
+
+    async def _fetch(self, limit: int, wait_ms: int) -> Found:
         try:
             found = await self._consumer.getmany(timeout_ms=wait_ms, max_records=limit)
         except OffsetOutOfRangeError as error:
@@ -193,3 +226,24 @@ class Log:
             where=self._settings.kafka.bootstrap or "`kafka.bootstrap` is empty",
             remedy=reach_remedy(self._settings.kafka),
         )
+
+
+def cut(found: Found, most_bytes: int) -> tuple[Found, Found]:
+    """Return what fits into so many bytes, one record at least, and what is left."""
+    taken: Found = {}
+    left: Found = {}
+    free = most_bytes
+    for partition, records in found.items():
+        sizes = [len(record.value or b"") for record in records]
+        if not left and sum(sizes) <= free:
+            taken[partition] = records
+            free -= sum(sizes)
+            continue
+        count = 0
+        while not left and count < len(sizes) and (sizes[count] <= free or not (taken or count)):
+            free -= sizes[count]
+            count += 1
+        if count:
+            taken[partition] = records[:count]
+        left[partition] = records[count:]
+    return taken, {partition: records for partition, records in left.items() if records}

@@ -1,4 +1,4 @@
-"""Where everything stands: projection, partitions, lag, sources, savepoints."""
+"""Where everything stands: projection, partitions, lag, what is parked, sources, savepoints."""
 
 import datetime
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from projector.control_tables import connect, read_projection
+from projector.fingerprint import changed_parts
 from projector.log import Log
 from projector.migration.record import MigrationRecord, newest
+from projector.parked import ParkedStream, parked_streams
 from projector.replay.savepoints import Savepoint, list_all
 from projector.route import ReadRoute, read_route
 from projector.sql import query
@@ -50,6 +52,10 @@ class Status(msgspec.Struct):
     migration: MigrationRecord | None
     """The running one, else the last."""
     trail_intact: bool
+    parked: list[ParkedStream]
+    """Streams that wait behind an event which the tables could not take."""
+    changed: dict[str, list[str]]
+    """Kind → what of its code is not what its rows were made with."""
 
 
 async def read_status(settings: Settings, domain: Domain) -> Status:
@@ -79,6 +85,8 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
             read_route(conn, name),
             newest(conn, name),
             first_broken(conn) is None,
+            parked_streams(conn, name),
+            changed_parts(conn, name, domain),
         )
     finally:
         conn.close()

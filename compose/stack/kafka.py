@@ -45,6 +45,8 @@ SETTINGS: Mapping[str, str] = {
     "share.coordinator.state.topic.num.partitions": "8",
     # No other member is coming; the first one need not be kept waiting.
     "group.initial.rebalance.delay.ms": "0",
+    # Who wants to hear of a killed member sooner than after 6 s, the default, may.
+    "group.min.session.timeout.ms": "500",
     # After a kill -9 the broker is let in again when its old session ends; the default is 9 s.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",

@@ -4,6 +4,7 @@ The plain form of rollback: the tables are emptied and replayed. Nothing is take
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,19 +16,21 @@ from psycopg import sql
 from projector.control_tables import connect, read_projection, set_state
 from projector.log import Log
 from projector.migration.record import lock
-from projector.progress import Progress
+from projector.notices import Notices
+from projector.progress import PartitionProgress, Progress
 from projector.replay.in_place import replay
 from projector.replay.savepoints import checkpoint_position
 from projector.replay.target import savepoint_offsets
 from projector.sql import query
-from projector.standing import standing
+from projector.standing import Standing, standing
 from projector.trail import note
 from schemas.domain import Domain
 from schemas.errors import FerryError
 from schemas.position import FIRST_GENERATION, format_offsets, kafka_topic, parse_offsets
 from schemas.settings import Settings
 
-_LOOK_S = 0.1
+_CHANNELS = ("memferry_applied", "memferry_projection")
+_ALL = 0  # the one place of a progress that counts all partitions together
 
 
 class NotHeld(FerryError):
@@ -127,19 +130,27 @@ async def resume(
                 else "it goes on already; `memferry status` shows where it is",
             )
         position = format_offsets(checkpoint_position(conn, name).offsets)
-        with conn.transaction():
-            set_state(conn, name, "live", "")
-            note(conn, "resumed", {"state": "held"}, {"projection": name, "position": position})
-        async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log:
-            first = await standing(conn, log, name)
-            deadline = time.monotonic() + timeout_s
-            now = first
-            while now.applied < first.end and not now.stopped and time.monotonic() < deadline:
-                await asyncio.sleep(_LOOK_S)
-                now = await standing(conn, log, name)
-                on_progress(Progress(applied=now.applied - first.applied, lag=now.lag))
+        async with (
+            Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log,
+            Notices(settings, "resume listening", _CHANNELS) as notices,
+        ):
+            with conn.transaction():
+                set_state(conn, name, "live", "")
+                note(conn, "resumed", {"state": "held"}, {"projection": name, "position": position})
+            now = first = await standing(conn, log, name)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    while now.applied < first.end and not now.stopped:
+                        await notices.next()
+                        now = await standing(conn, log, name)
+                        on_progress(_progress(now, first))
     took_s = time.monotonic() - started
     return Resumed(position, first.lag, now.applied >= first.end, took_s)
+
+
+def _progress(now: Standing, first: Standing) -> Progress:
+    applied = now.applied - first.applied
+    return Progress(applied, partitions={_ALL: PartitionProgress(now.applied, now.lag)})
 
 
 def _counts(conn: psycopg.Connection[Any], name: str, domain: Domain) -> dict[str, int]:

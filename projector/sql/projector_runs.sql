@@ -1,4 +1,5 @@
--- Whether somebody holds the lock of projector_lock.sql: its 64 bits stand in two columns.
+-- Whether somebody holds the lock of projector_lock_alone.sql or projector_lock_shared.sql: its
+-- 64 bits stand in two columns.
 SELECT EXISTS (
     SELECT FROM pg_locks AS l, hashtextextended('memferry projection ' || %s, 0) AS k
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1

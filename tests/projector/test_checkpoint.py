@@ -5,10 +5,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from projector import checkpoint
 from projector.checkpoint import (
     Fenced,
     ProjectionHeld,
     advance,
+    all_stopped,
     claim,
     require_held,
     stop_partition,
@@ -65,6 +67,57 @@ def test_a_projection_in_another_state_cannot_be_claimed(
 
     assert repr(projection.name) in refused.value.what
     assert "memferry status" in refused.value.remedy
+
+
+def test_a_claim_of_some_partitions_leaves_the_others_and_their_lanes_to_whoever_has_them(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    first = claim(database, projection, "live", [0, 1])
+    advance(database, first, {0: (0, 5, "")}, [(LANE, head(4))])
+
+    other = claim(database, projection, "live", [1, 2])
+
+    assert (other.terms, other.offsets, other.lanes) == ({1: 2, 2: 1}, {1: 0, 2: 0}, {})
+    advance(database, first, {0: (5, 6, "")}, [(LANE, head(5))])
+    advance(database, other, {1: (0, 1, "")}, [])
+    with pytest.raises(Fenced), database.transaction():
+        advance(database, first, {0: (6, 7, ""), 1: (1, 2, "")}, [(LANE, head(6))])
+    require_held(database, other)
+    with pytest.raises(Fenced, match="partitions"):
+        require_held(database, first)
+    assert offsets_in(database, projection.name) == {0: 6, 1: 1, 2: 0}
+
+
+def test_a_claim_ends_the_connection_of_one_that_stands_still_in_its_transaction(
+    settings: Settings,
+    database: psycopg.Connection[Any],
+    projection: Projection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint, "_PATIENCE_MS", 50)
+    with psycopg.connect(settings.postgres.dsn, autocommit=True) as frozen:
+        held = claim(frozen, projection, "live")
+        with pytest.raises(psycopg.OperationalError), frozen.transaction():
+            advance(frozen, held, {0: (0, 5, "")}, [(LANE, head(4))])
+            successor = claim(database, projection, "live")
+            frozen.execute("SELECT 1")
+
+    assert successor.offsets == {0: 0, 1: 0, 2: 0}
+    assert successor.lanes == {}
+    assert database.execute("SHOW lock_timeout").fetchone() == ("0",)
+
+
+def test_all_are_stopped_once_the_last_one_is(
+    database: psycopg.Connection[Any], projection: Projection
+) -> None:
+    one = claim(database, projection, "live", [0, 1])
+    other = claim(database, projection, "live", [2])
+    stop_partition(database, one, 0, "a hole")
+    stop_partition(database, other, 2, "a hole")
+    assert not all_stopped(database, projection.name)
+
+    stop_partition(database, one, 1, "a hole")
+    assert all_stopped(database, projection.name)
 
 
 def test_whoever_claimed_last_holds_it(

@@ -154,6 +154,32 @@ async def test_a_fetch_is_bounded_in_records(topic: Settings, broker: Broker) ->
     assert [offset for offset, _ in found[0]] == list(range(50))
 
 
+async def test_a_fetch_is_bounded_in_bytes_and_loses_nothing_of_what_came(
+    topic: Settings, broker: Broker
+) -> None:
+    sizes = [30, 30, 30, 90, 250, 10, 10]
+    broker.send(topic, 0, [b"x" * size for size in sizes])
+    broker.send(topic, 1, [b"y" * 20])
+
+    got: dict[int, list[int]] = {0: [], 1: []}
+    async with log_of(topic) as log:
+        await log.start_at({0: 0, 1: 0})
+        async with asyncio.timeout(10):
+            while sum(map(len, got.values())) < 8:
+                found = await log.fetch(1_000, 100, 100)
+                sizes_of = [len(r.value) for records in found.values() for r in records]
+                assert sum(sizes_of) <= 100 or len(sizes_of) == 1
+                for partition, records in found.items():
+                    got[partition] += [len(record.value) for record in records]
+        assert got == {0: sizes, 1: [20]}
+
+        log.seek(0, 0)
+        first = await log.fetch(1_000, 1_000, 40)
+        log.seek(0, 5)  # what is left of that fetch is not of this place
+        assert await read(log, 2) == {0: [(5, b"x" * 10), (6, b"x" * 10)]}
+    assert [len(record.value) for record in first[0]] == [30]
+
+
 async def test_a_record_larger_than_a_fetch_arrives_whole(topic: Settings, broker: Broker) -> None:
     small = msgspec.structs.replace(topic, projector=Projector(fetch_bytes=1_000))
     broker.send(topic, 0, [b"x" * 900_000, b"next"])
@@ -165,18 +191,39 @@ async def test_a_record_larger_than_a_fetch_arrives_whole(topic: Settings, broke
     assert [len(value) for _, value in found[0]] == [900_000, 4]
 
 
-async def test_lag_is_what_kafka_holds_behind_what_was_read(
+async def test_the_end_is_behind_the_last_record_and_unknown_before_kafka_has_said_it(
     topic: Settings, broker: Broker
 ) -> None:
     broker.send(topic, 0, [b"a", b"b", b"c"])
     broker.send(topic, 1, [b"x"])
 
     async with log_of(topic) as log:
+        assert log.end(0) is None
         await log.start_at({0: 0, 1: 0})
+        assert log.end(0) is None
         await read(log, 4)
 
-        assert log.lag({0: 1, 1: 1}) == 2
-        assert log.lag({0: 3, 1: 1}) == 0
+        assert (log.end(0), log.end(1), log.end(2)) == (3, 1, None)
+        broker.send(topic, 1, [b"y"])
+        await read(log, 1)
+        assert log.end(1) == 2
+
+
+async def test_partitions_that_are_others_to_read_are_compared_and_not_read(
+    topic: Settings, broker: Broker
+) -> None:
+    broker.send(topic, 0, [b"a", b"b"])
+    broker.send(topic, 1, [b"x", b"y"])
+
+    async with log_of(topic) as log:
+        tails = {0: digest(b"a"), 1: digest(b"x")}
+        await log.start_at({0: 1, 1: 1}, tails, [1])
+
+        assert await read(log, 1) == {1: [(1, b"y")]}
+        with pytest.raises(LogReplaced) as replaced:
+            await log.start_at({0: 1, 1: 1}, tails | {0: digest(b"z")}, [1])
+
+    assert replaced.value.partition == 0
 
 
 async def test_a_topic_that_is_not_there_is_named(settings: Settings) -> None:

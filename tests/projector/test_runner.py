@@ -1,6 +1,6 @@
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -18,9 +18,16 @@ from schemas.lane import CONTROL_PARTITION
 from schemas.settings import Projector as Batches
 from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
-from tests.projector.app import App, accounts_in, tables
+from tests.projector.apart import awaited, killed, none_left, started
+from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import ends, eventually, project, projecting
+
+
+@pytest.fixture(autouse=True)
+def no_projector_left() -> Iterator[None]:
+    with none_left():
+        yield
 
 
 def small_batches(settings: Settings, events: int) -> Settings:
@@ -167,10 +174,10 @@ async def test_a_source_that_opens_while_it_runs_is_learned(
     assert projector.progress.stopped == {}
 
 
-async def test_a_second_projector_is_refused_and_told_who_has_the_projection(
+async def test_a_run_to_a_position_beside_a_projector_is_refused_and_told_who_has_it(
     busy: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_LOCK_WAIT_S", 0.2)
+    monkeypatch.setattr(runner, "_LOCK_WAIT_MS", 200)
 
     async with projecting(settings) as first:
         await eventually(lambda: first.progress.applied == 504, "the history applied")
@@ -180,6 +187,23 @@ async def test_a_second_projector_is_refused_and_told_who_has_the_projection(
     assert f"process {os.getpid()}" in refused.value.what
     assert repr(settings.projection) in refused.value.what
     assert refused.value.remedy
+    assert (await project(settings)).stopped == {}
+
+
+async def test_a_run_of_fixed_partitions_is_alone(
+    busy: App, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_LOCK_WAIT_MS", 300)
+    process = started(small_batches(settings, 5), 2, until=await ends(settings))
+    awaited(process)
+
+    with pytest.raises(ProjectorInUse) as refused:
+        await project(settings)
+    with pytest.raises(ProjectorInUse):
+        await Projector(settings, DOMAIN).run()
+
+    assert f"process {process.pid}" in refused.value.what
+    killed(process)
     assert (await project(settings)).stopped == {}
 
 
@@ -257,33 +281,3 @@ async def test_a_topic_recreated_as_large_or_larger_is_not_gone_on_from(
         (settings.projection,),
     ).fetchall()
     assert stopped == [(replaced.value.partition, str(replaced.value))]
-
-
-async def test_events_behind_a_stop_are_not_counted_as_applied(
-    app: App, broker: Broker, topic: Settings, database: psycopg.Connection[Any]
-) -> None:
-    names = accounts_in(0, 30)
-    app.open(*names)
-    app.deposit(names[10], -1)  # the table has CHECK (balance >= 0)
-    for name in names[11:]:
-        app.deposit(name, 5)
-    app.open(*accounts_in(1, 7))
-    broker.publish(topic, app.rows())
-
-    progress = await project(topic)
-
-    assert progress.applied == 30 + 7
-    assert list(progress.stopped) == [0]
-
-
-async def test_a_run_ends_when_every_partition_has_stopped(
-    app: App, broker: Broker, topic: Settings
-) -> None:
-    broker.publish(topic, app.rows())
-    for partition in range(3):
-        broker.send(topic, partition, [b"garbage", b"more"])
-
-    progress: Progress = await Projector(topic, DOMAIN).run()
-
-    assert sorted(progress.stopped) == [0, 1, 2]
-    assert progress.applied == 0

@@ -12,11 +12,9 @@ import pytest
 
 from compose.stack import Stack
 from projector.audit.run import audit
-from projector.batch import EventTypeUnknown, EventUnreadable
 from projector.lanes import ForeignSource, RecordRefused
 from projector.progress import Progress
 from projector.status import Status, read_status
-from projector.transaction import EventRefused
 from schemas import envelope
 from schemas.lane import (
     CONTROL_PARTITION,
@@ -37,10 +35,6 @@ Lane = list[bytes]
 
 def with_attributes(event: bytes, **changes: Any) -> bytes:
     return msgspec.json.encode(msgspec.json.decode(event) | changes)
-
-
-def data_of(event: bytes) -> Any:
-    return msgspec.json.decode(event)["data"]
 
 
 def instead(lane: Lane, place: int, event: bytes | None) -> list[bytes | None]:
@@ -84,18 +78,6 @@ FAULTS = {
     "a foreign source": Fault(
         lambda lane: [*lane[:3], with_attributes(lane[3], source="app-9"), *lane[3:]],
         ForeignSource, 4, 3,
-    ),
-    "an unknown event type": Fault(
-        lambda lane: continued(lane, with_attributes(lane[3], type="ledger.account.sold.v1")),
-        EventTypeUnknown, 4, 3,
-    ),
-    "data that does not fit": Fault(
-        lambda lane: continued(lane, with_attributes(lane[3], data={"account": 5})),
-        EventUnreadable, 4, 3,
-    ),
-    "an event that the tables refuse": Fault(
-        lambda lane: continued(lane, with_attributes(lane[3], data=data_of(lane[0]))),
-        EventRefused, 4, 3,
     ),
     "garbage": Fault(lambda lane: instead(lane, 3, b"\xffgarbage"), RecordRefused, None, 3),
     "no value": Fault(lambda lane: instead(lane, 3, None), RecordRefused, None, 3),

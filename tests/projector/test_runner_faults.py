@@ -2,8 +2,6 @@
 
 import asyncio
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 from compose.stack import Stack, ephemeral_stack
 from projector.control_tables import Projection, set_state
 from schemas.settings import Kafka, Outbox, Postgres, Projector, Settings
+from tests.projector.apart import killed, none_left, started
 from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import ends, eventually, project, projecting
@@ -22,36 +21,11 @@ from tests.projector.proxy import proxied
 from tests.projector.segments import lanes_in, offsets_in
 from tests.projector.waiting import until_blocked_by
 
-PROJECTOR = """
-import asyncio, sys
-import msgspec
-from projector.runner import Projector
-from schemas.settings import Settings
-from tests.domains.ledger import DOMAIN
-settings, stop_at = msgspec.json.decode(sys.argv[1], type=Settings), int(sys.argv[2])
-def look(progress):
-    if progress.batches == stop_at:
-        print("there", flush=True)
-        sys.stdin.read()
-asyncio.run(Projector(settings, DOMAIN, on_progress=look).run())
-"""
-REPOSITORY = Path(__file__).parents[2]
 
-
-def started(settings: Settings, stop_at: int) -> "subprocess.Popen[str]":
-    """A projector in a process of its own, which says so and stands still behind a batch."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PROJECTOR, msgspec.json.encode(settings).decode(), str(stop_at)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=REPOSITORY,
-        text=True,
-    )
-
-
-def killed(process: "subprocess.Popen[str]") -> None:
-    process.kill()
-    process.communicate()
+@pytest.fixture(autouse=True)
+def no_projector_left() -> Iterator[None]:
+    with none_left():
+        yield
 
 
 def record_history(app: App, events: int) -> None:
