@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := eventlog projector schemas compose tests docs/quickstart.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench switches collections clean
+.PHONY: help demo test check bench bench-peers bench-long switches collections clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -25,6 +25,12 @@ check: $(VENV)/dev.installed ## Lint, types, and the rules of the house
 
 bench: $(VENV)/dev.installed ## Measure; ONLY=name,... measures some
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+bench-peers: $(VENV)/dev.installed ## Measure beside Kafka Connect with Debezium's JDBC sink, and plain loops
+	@$(BIN)/python -m tests.benchmarks.peers
+
+bench-long: $(VENV)/dev.installed ## Rate and memory of each of COUNT events' millions (10000000)
+	@$(BIN)/python -m tests.benchmarks.long $(or $(COUNT),10000000)
 
 switches: $(VENV)/dev.installed ## Move reads there and back COUNT times under load, with kills that SEED decides
 	@$(BIN)/python -m tests.journeys.switches $(or $(COUNT),20) $(or $(SEED),1)

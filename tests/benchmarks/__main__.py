@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import catch_up, cutover, opening, pipeline, record, relay
+from tests.benchmarks import catch_up, cutover, live, opening, pipeline, record, relay
 from tests.benchmarks.result import Benchmark, Result
 
 BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
@@ -21,7 +21,10 @@ BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
     (("receipt_durable_p99_ms",), record.receipts),
     (("outbox_open_s",), opening.full_outbox),
     (("relay_events_per_s",), relay.from_full_outbox),
-    (("catch_up_events_per_s",), catch_up.one_process),
+    (("catch_up_events_per_s",), catch_up.one_partition),
+    (("catch_up_4_partitions_events_per_s",), catch_up.four_partitions),
+    (("mixed_events_per_s",), catch_up.mixed),
+    (live.FIGURES, live.visible),
     (("pipeline_events_per_s",), pipeline.everything),
     (cutover.FIGURES, cutover.switches),
 ]

@@ -1,103 +1,134 @@
-"""From a full topic into committed rows, beside staged COPY + upsert of the same rows."""
+"""From a full topic into committed rows, beside staged COPY + upsert of the same events' rows.
 
-import asyncio
-import json
+The projector and its limit take turns, each into tables made anew; the medians are compared.
+"""
+
+import os
 import secrets
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import psycopg
+from msgspec.structs import replace
+from psycopg import sql
 
 from compose.stack import ephemeral_stack
-from eventlog.shim import attach
-from projector.copy_text import copy_rows
 from schemas.settings import Settings
-from schemas.trading.trades import TradeOpened, _opened
-from tests.benchmarks.relay import fill_outbox
-from tests.benchmarks.relay_process import relay_all
+from schemas.trading import DOMAIN
+from tests.benchmarks.bare_process import Bare
+from tests.benchmarks.projector_process import Figures, Wanted
 from tests.benchmarks.result import Result, result
-from tests.benchmarks.workload import settings_for, trade_events
+from tests.benchmarks.staged import Batch, batches_of, raw_staged
+from tests.benchmarks.topics import fill_topic
+from tests.benchmarks.workload import mixed_events, settings_for, trade_events
 
-_EVENTS = 300_000
-_RAW_BATCH = 10_000
-_RAW_COPY = "COPY stage FROM STDIN WITH (FORMAT csv, NULL 'null', QUOTE '\"', ESCAPE '\\')"
-
-
-def prepare_topic(settings: Settings, events: int) -> None:
-    """Fill a new topic with trade events of a registered source."""
-    attach(settings).close()  # makes the topics and opens the source
-    last_row = fill_outbox(settings, settings.kafka.partitions, events)
-    asyncio.run(relay_all(settings, last_row))
+EVENTS = int(os.environ.get("BENCH_EVENTS", "500000"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+_WORKERS = 2
+Events = Callable[[int], Iterator[msgspec.Struct]]
 
 
-def project_to_end(settings: Settings) -> dict[str, float]:
-    """Run a projector over a topic in a process of its own; return its own figures."""
+def one_partition() -> list[Result]:
+    """Events a second of one projector, one partition, trades."""
+    return [_caught_up("catch_up_events_per_s", 1, trade_events)]
+
+
+def four_partitions() -> list[Result]:
+    """Events a second of one process with two workers, four partitions, trades."""
+    return [_caught_up("catch_up_4_partitions_events_per_s", 4, trade_events, _WORKERS)]
+
+
+def mixed() -> list[Result]:
+    """Events a second of one projector, one partition, all five kinds mixed."""
+    return [_caught_up("mixed_events_per_s", 1, mixed_events)]
+
+
+def in_process(module: str, given: Any, given_back: Any) -> Any:
+    """Run a module of the benchmarks in a process of its own; return what it says it measured."""
     finished = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.projector_process"],
-        input=json.dumps(
-            {
-                "name": settings.topic, "kafka": settings.kafka.bootstrap,
-                "dsn": settings.postgres.dsn, "directory": settings.directory,
-                "partitions": settings.kafka.partitions,
-            }
-        ),
-        capture_output=True, text=True, check=True,
+        [sys.executable, "-m", f"tests.benchmarks.{module}"],
+        input=msgspec.json.encode(given), stdout=subprocess.PIPE, check=True,
     )  # fmt: skip
-    figures: dict[str, float] = json.loads(finished.stdout)
-    return figures
+    return msgspec.json.decode(finished.stdout, type=given_back)
 
 
-def raw_staged(dsn: str, schema: str) -> float:
-    """Return rows/s of staged COPY + upsert of the same trades, formatted beforehand."""
-    rows = [_opened(e) for e in trade_events(120_000) if isinstance(e, TradeOpened)]
-    columns = rows[0].__struct_fields__
-    batches = [
-        copy_rows(
-            [(*msgspec.structs.astuple(row), 1, 0) for row in rows[first : first + _RAW_BATCH]], ()
-        )
-        for first in range(0, len(rows), _RAW_BATCH)
-    ]
-    with psycopg.connect(dsn) as conn:
-        conn.execute(f"CREATE TABLE {schema}.raw (LIKE {schema}.trades INCLUDING ALL)")
-        conn.execute(
-            f"CREATE TEMPORARY TABLE stage ON COMMIT DELETE ROWS AS SELECT *, 0::smallint AS op, "
-            f"0::bigint AS mask FROM {schema}.raw WITH NO DATA"
-        )
-        conn.commit()
-        sets = ", ".join(f"{c} = excluded.{c}" for c in columns[1:])
-        started = time.perf_counter()
-        for batch in batches:
-            with conn.cursor().copy(_RAW_COPY) as copy:
-                copy.write(batch)
-            conn.execute(
-                f"INSERT INTO {schema}.raw SELECT {', '.join(columns)} FROM stage "
-                f"ON CONFLICT (trade_id) DO UPDATE SET {sets}"
-            )
-            conn.commit()
-        return len(rows) / (time.perf_counter() - started)
+def projected(
+    settings: Settings, number: int, *, live: bool = False, mark_every: int = 0
+) -> tuple[Figures, str]:
+    """Apply a whole topic to a projection made anew; return its figures and its name."""
+    name = f"{settings.topic}_{number}"
+    wanted = Wanted(replace(settings, projection=name), live, mark_every)
+    return in_process("projector_process", wanted, Figures), name
 
 
-def one_process() -> list[Result]:
-    """Events a second of one projector behind by a whole topic, four partitions."""
+def forgotten(dsn: str, schema: str) -> None:
+    """Drop a projection's tables: the next round finds the database as this one found it."""
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+
+
+def stages_of(figures: Figures) -> str:
+    """Return the seconds of each step as text."""
+    stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in figures.stages.items())
+    return f"seconds, of loop and applying threads side by side: {stages}"
+
+
+def rate_of(figures: Figures) -> float:
+    """Return events/s between a run's first commit and its last: its start is told apart."""
+    if figures.batches < 2:
+        return figures.events / figures.seconds
+    return (figures.events - figures.first_events) / (figures.seconds - figures.first_s)
+
+
+def _caught_up(name: str, partitions: int, events: Events, workers: int = 1) -> Result:
     with ephemeral_stack() as stack, tempfile.TemporaryDirectory() as directory:
         endpoints = stack.endpoints()
         assert endpoints is not None
-        name = f"bench{secrets.token_hex(4)}"
-        settings = settings_for(name, endpoints.kafka, endpoints.postgres, directory, 4)
-        prepare_topic(settings, _EVENTS)
-        figures = project_to_end(settings)
-        limit = raw_staged(endpoints.postgres, name)
-    stages = ", ".join(f"{n[:-2]} {v:.1f}" for n, v in figures.items() if n.endswith("_s"))
+        topic = f"bench{secrets.token_hex(4)}"
+        settings = settings_for(topic, endpoints.kafka, endpoints.postgres, directory, partitions)
+        settings = replace(settings, projector=replace(settings.projector, max_concurrency=workers))
+        twice = fill_topic(settings, events(EVENTS))
+        batches = list(batches_of(DOMAIN, events(EVENTS), settings.projector.batch_events))
+        rounds, limits = _in_turns(settings, batches, workers)
+        for figures in rounds:
+            assert figures.events == EVENTS
+            assert figures.duplicates == twice
+        alone = in_process("bare_process", settings, Bare)
+    chosen = sorted(rounds, key=rate_of)[len(rounds) // 2]
     note = (
-        "limit: staged COPY + upsert of the same rows, formatted beforehand; seconds, of loop and "
-        f"applying thread side by side: {stages}"
+        f"{EVENTS:,} events, {twice:,} of them twice in the topic; median of "
+        f"{len(rounds)} rounds {_range(map(rate_of, rounds))}, limit {_range(limits)}: staged COPY "
+        f"+ upsert of the same events' rows, folded and formatted beforehand, batches of "
+        f"{settings.projector.batch_events:,}, {workers} writing; "
+        f"{len(batches)} batches, the projector's {chosen.batches}; "
+        f"measured between first commit and last, {chosen.first_s:.2f} to {chosen.seconds:.2f} s "
+        f"after the start; "
+        f"{chosen.cpu_s / chosen.events * 1e6:.2f} us of its processor an event; "
+        f"{stages_of(chosen)}; alone: aiokafka's fetch {alone.fetch:,.0f}/s, msgspec's decoding "
+        f"{alone.decode:,.0f}/s"
     )
-    return [
-        result(
-            "catch_up_events_per_s", figures["events"] / figures["seconds"], "1/s", limit,
-            figures["rss_mb"], note,
-        )
-    ]  # fmt: skip
+    limit = statistics.median(limits)
+    rss_mb = max(figures.rss_mb for figures in rounds)
+    return result(name, rate_of(chosen), "1/s", limit, rss_mb, note)
+
+
+def _in_turns(
+    settings: Settings, batches: list[Batch], workers: int
+) -> tuple[list[Figures], list[float]]:
+    rounds, limits = [], []
+    for number in range(ROUNDS):
+        figures, schema = projected(settings, number, live=workers > 1)
+        rounds.append(figures)
+        limits.append(raw_staged(settings.postgres.dsn, schema, DOMAIN, batches, workers))
+        forgotten(settings.postgres.dsn, schema)
+    return rounds, limits
+
+
+def _range(values: Any) -> str:
+    measured = sorted(values)
+    return f"({measured[0]:,.0f} to {measured[-1]:,.0f})"

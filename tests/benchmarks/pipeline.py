@@ -17,8 +17,9 @@ import psycopg
 
 from compose.stack import ephemeral_stack
 from eventlog.shim import attach
-from tests.benchmarks.catch_up import raw_staged
+from schemas.trading import DOMAIN
 from tests.benchmarks.result import Result, peak_rss_mb, result
+from tests.benchmarks.staged import batches_of, raw_staged
 from tests.benchmarks.workload import market_events, settings_for
 
 _EVENTS = 300_000
@@ -81,10 +82,11 @@ def everything() -> list[Result]:
             app.kill()
             projector.send_signal(signal.SIGTERM)
             projector.wait(30)
-        limit = raw_staged(endpoints.postgres, name)
+        batches = list(batches_of(DOMAIN, market_events(120_000)))
+        limit = raw_staged(endpoints.postgres, name, DOMAIN, batches)
     note = (
         f"peak memory: app with relay {app_mb:.0f} MB, projector {projector_mb:.0f} MB; limit: "
-        "staged COPY + upsert of trades' rows, alone on the machine"
+        "staged COPY + upsert of the same events' rows, alone on the machine"
     )
     rss_mb = max(app_mb, projector_mb)
     return [result("pipeline_events_per_s", _EVENTS / seconds, "1/s", limit, rss_mb, note)]

@@ -39,8 +39,17 @@ def peak_rss_mb(pid: int | None = None) -> float:
 
     Not getrusage's: a process starts with its parent's peak there.
     """
+    return _status_mb(pid, "VmHWM")
+
+
+def rss_mb(pid: int | None = None) -> float:
+    """Return the resident memory that a process has now, this one by default, in MB."""
+    return _status_mb(pid, "VmRSS")
+
+
+def _status_mb(pid: int | None, name: str) -> float:
     with open(f"/proc/{pid or 'self'}/status", encoding="ascii") as status:
-        line = next(line for line in status if line.startswith("VmHWM"))
+        line = next(line for line in status if line.startswith(name))
     return int(line.split()[1]) / 1024
 
 

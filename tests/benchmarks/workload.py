@@ -1,15 +1,21 @@
-"""The events that the benchmarks carry: trades, one in ten events an update of an earlier trade."""
+"""The events that the benchmarks carry, the same at every run.
+
+Trades, one in ten events an update of an earlier trade; what a market shows; all five kinds mixed.
+"""
 
 import datetime
-import time
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import count as count_from
 
 import msgspec
 
 from schemas.settings import Kafka, Outbox, Postgres, Settings
 from schemas.trading import money
+from schemas.trading.executions import ExecutionCompleted, ExecutionSignalled, ExecutionStarted
 from schemas.trading.market_data import BarReceived
+from schemas.trading.portfolio import PortfolioTaken, Position, equity
+from schemas.trading.strategies import StrategyRegistered, StrategyStarted
 from schemas.trading.trades import TradeOpened, TradePartiallyFilled
 
 _SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
@@ -17,6 +23,7 @@ _TICK = 20
 _BAR_SYMBOLS = 200
 _TRADES_IN_TEN = 4
 _LAG = 7  # an update follows its trade after so many trades
+_BEGIN_NS = 1_767_225_600 * 10**9  # 2026-01-01
 
 
 class _Unfilled(msgspec.Struct):
@@ -35,8 +42,8 @@ def trade_events(count: int, first: int = 0) -> Iterator[msgspec.Struct]:
     limits = [Decimal("101.50") + step for step in range(97)]
     while produced < count:
         if produced % _TICK == 0:  # a market's clock ticks for many orders at once
-            now_ns = time.time_ns()
-            now = datetime.datetime.fromtimestamp(now_ns // 1_000 / 1_000_000, datetime.UTC)
+            now_ns = _BEGIN_NS + (first + produced) * 1_000_000
+            now = _utc(now_ns)
         if produced % 10 == 9 and number - first > _LAG:
             filled = money.after_fill(unfilled, quantity, price, fee)
             yield TradePartiallyFilled(
@@ -74,6 +81,71 @@ def market_events(count: int) -> Iterator[msgspec.Struct]:
             prices[49], prices[0], price, 1_000 + at,
         )  # fmt: skip
         number += 1
+
+
+def mixed_events(count: int) -> Iterator[msgspec.Struct]:
+    """Yield all five kinds: of a hundred events 40 bars, 30 of trades, 24 of executions.
+
+    The rest are 4 portfolio snapshots of three positions each, and 2 of strategies.
+    """
+    bars, trades = _bars(), trade_events(count)
+    executions, portfolios, strategies = _executions(), _portfolios(), _strategies()
+    turn = [bars] * 40 + [trades] * 30 + [executions] * 24 + [portfolios] * 4 + [strategies] * 2
+    order = sorted(range(100), key=lambda place: place * 37 % 100)  # each kind all over the hundred
+    for produced in range(count):
+        yield next(turn[order[produced % 100]])
+
+
+def _utc(ns: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(ns // 1_000 / 1_000_000, datetime.UTC)
+
+
+def _bars() -> Iterator[BarReceived]:
+    prices = [Decimal("100.25") + step for step in range(50)]
+    for number in count_from(0):
+        at_ns = _BEGIN_NS + number // _BAR_SYMBOLS * 60 * 10**9
+        price = prices[number % 50]
+        yield BarReceived(
+            f"SYM{number % _BAR_SYMBOLS}", _utc(at_ns), at_ns, price, prices[49], prices[0], price,
+            1_000 + number % 97,
+        )  # fmt: skip
+
+
+def _executions() -> Iterator[msgspec.Struct]:
+    """Yield runs of three events each."""
+    strength = Decimal("0.75")
+    for number in count_from(0):
+        at_ns = _BEGIN_NS + number * 1_000_000
+        at, name = _utc(at_ns), f"X-{number}"
+        yield ExecutionStarted(name, f"S-{number % 17}", _SYMBOLS[number % 5], at, at_ns, at, at_ns)
+        yield ExecutionSignalled(name, "hold", strength, None, at, at_ns)
+        yield ExecutionCompleted(name, at, at_ns)
+
+
+def _portfolios() -> Iterator[PortfolioTaken]:
+    for number in count_from(0):
+        at_ns = _BEGIN_NS + number * 10**9
+        price = Decimal(100 + number % 50)
+        held = tuple(
+            Position(symbol, Decimal(10), Decimal("99.5"), price) for symbol in _SYMBOLS[:3]
+        )
+        yield PortfolioTaken(
+            f"P-{number % 4}",
+            _utc(at_ns),
+            at_ns,
+            Decimal(1_000),
+            equity(Decimal(1_000), held),
+            held,
+        )
+
+
+def _strategies() -> Iterator[msgspec.Struct]:
+    """Yield strategies that are registered, and then start."""
+    for number in count_from(0):
+        at_ns = _BEGIN_NS + number * 1_000_000
+        at, name = _utc(at_ns), f"S-{number}"
+        yield StrategyRegistered(name, "crossing", {"fast": "5", "slow": "20"}, at, at_ns)
+        yield StrategyStarted(name, at, at_ns)
 
 
 def settings_for(name: str, kafka: str, dsn: str, directory: str, partitions: int) -> Settings:
