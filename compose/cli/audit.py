@@ -49,9 +49,11 @@ def _as_dict(result: AuditResult) -> dict[str, object]:
 
 def _show(result: AuditResult) -> None:
     table = grid("TABLE", "rows", "in memory", "EQUAL")
+    unexplained = {finding.table for finding in result.findings if not finding.parked}
     for name, equal in result.equal.items():
         memory = f"{result.memory_rows.get(name, 0):,}" if result.memory_compared else "not asked"
-        verdict = "[green]yes[/]" if equal else "[bold red]NO[/]"
+        known = "[yellow]parked[/]" if name not in unexplained else "[bold red]NO[/]"
+        verdict = "[green]yes[/]" if equal else known
         table.add_row(name, f"{result.rows[name]:,}", memory, verdict)
     out.print(table)
     out.print(
@@ -61,3 +63,14 @@ def _show(result: AuditResult) -> None:
         out.print(Text.assemble((finding.problem, "red"), f" {finding}"), soft_wrap=True)
     if len(result.findings) > _SHOWN:
         err.print(f"and {len(result.findings) - _SHOWN:,} more; --json lists them all")
+    for kind, parts in result.changed.items():
+        what = f" kind {kind}: other code than made the rows ({', '.join(parts)})"
+        out.print(Text.assemble(("changed", "yellow"), what), soft_wrap=True)
+    for parked in result.parked[:_SHOWN]:
+        what = f" stream {parked.stream}, {parked.events:,} events: {parked.reason}"
+        out.print(Text.assemble(("parked", "yellow"), what), soft_wrap=True)
+    if result.parked:
+        out.print(
+            f"{len(result.parked):,} streams wait behind a parked event: `memferry parked list` "
+            "says why; mend it, then `memferry parked retry --all`, and audit again"
+        )

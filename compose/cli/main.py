@@ -14,18 +14,22 @@ from compose.cli import (
     demo,
     extract,
     import_file,
+    mend,
     migrate,
     outbox,
+    parked,
     project,
     relay,
     replay,
     rollback,
     savepoint,
+    sql,
     stack,
     status,
     switch_back,
     upgrade,
     validate,
+    wait,
 )
 from compose.cli.output import print_error
 from schemas.errors import FerryError
@@ -48,6 +52,10 @@ app.command(rollback.rollback)
 app.command(rollback.resume)
 app.command(replay.replay)
 app.command(savepoint.app)
+app.command(mend.mend)
+app.command(sql.app)
+app.command(wait.wait)
+app.command(parked.app)
 app.command(audit.audit)
 app.command(validate.validate)
 app.command(status.status)

@@ -8,6 +8,7 @@ import psycopg
 
 from compose.cli.context import Common
 from compose.cli.output import out, print_json
+from compose.cli.parked import warn_of_parked
 from compose.cli.progress import StatusLine
 from compose.cli.project import tune_interpreter
 from projector.control_tables import State
@@ -27,7 +28,7 @@ def replay(
     """Empty the tables and replay the log to a position; the log keeps everything.
 
     A running projector waits meanwhile. At a position in the past the projection then holds;
-    `--to-end` lets it go on.
+    `--to-end` lets it go on. Exits with 1 where events were parked on the way.
 
     Parameters
     ----------
@@ -60,9 +61,12 @@ def replay(
     with StatusLine() as line:
         show = line.of_projector(f"replay {name}")
         reached = asyncio.run(replay_in_place(settings, domain, resolve, after, show))
+    parked = warn_of_parked(settings, name)
     if common.json:
-        print_json({"projection": name, "position": reached, "state": after})
+        print_json(
+            {"projection": name, "position": reached, "state": after, "parked_streams": parked}
+        )
     else:
         held = "goes on from there" if to_end else "holds there until `memferry replay --to-end`"
         out.print(f"projection {name} is at {format_offsets(reached)} and {held}")
-    return 0
+    return 1 if parked else 0

@@ -2,6 +2,7 @@
 
 from compose.cli.context import Common
 from compose.cli.output import err, grid, out, print_json
+from compose.cli.parked import warn_of_parked
 from compose.cli.progress import StatusLine
 from compose.cli.project import tune_interpreter
 from projector.migration.interface import ZeroDowntimeMigration
@@ -17,6 +18,7 @@ def rollback(
     """Take the tables back to a position and hold them there; the app goes on.
 
     Refused while reads are in PostgreSQL. The log keeps everything: `memferry resume` goes forward.
+    Exits with 1 where events were parked on the way.
 
     Parameters
     ----------
@@ -39,9 +41,10 @@ def rollback(
             to_offset=to_offset,
             on_progress=line.of_projector(f"rollback {migration.projection}"),
         )
+    code = 1 if warn_of_parked(settings, migration.projection) else 0
     if common.json:
         print_json(result)
-        return 0
+        return code
     table = grid("TABLE", "rows before", "rows now", "difference")
     for name, rows in result.rows.items():
         before = result.rows_before[name]
@@ -52,11 +55,13 @@ def rollback(
         "none is lost: `memferry resume` goes forward",
         soft_wrap=True,
     )
-    return 0
+    return code
 
 
 def resume(*, timeout_s: float = 60.0, common: Common = Common()) -> int:  # noqa: B008
-    """Let the tables go on from where they hold; exits with 1 where they have not caught up yet.
+    """Let the tables go on from where they hold.
+
+    Exits with 1 where they have not caught up yet, or events were parked.
 
     Parameters
     ----------
@@ -78,4 +83,5 @@ def resume(*, timeout_s: float = 60.0, common: Common = Common()) -> int:  # noq
         )
     if not result.caught_up:
         err.print("the tables have not caught up yet: is `memferry project` running?")
-    return 0 if result.caught_up else 1
+    parked = warn_of_parked(settings, migration.projection)
+    return 0 if result.caught_up and not parked else 1

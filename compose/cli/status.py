@@ -3,20 +3,25 @@
 import asyncio
 
 import msgspec
+from rich.text import Text
 
 from compose.cli.context import Common
 from compose.cli.output import grid, out, print_json
 from eventlog.outbox.opening import has_outbox, open_reader
 from eventlog.topic import heads_of
 from projector.migration.record import MigrationRecord
+from projector.parked import ParkedStream
 from projector.status import read_status
 from schemas.settings import Settings
+
+_SHOWN = 3
 
 
 def status(*, common: Common = Common()) -> int:  # noqa: B008
     """Show outbox, projection, partitions and lag, sources, and whether the trail is intact.
 
-    Exits with 1 where a partition stopped or the audit trail was altered.
+    Exits with 1 where a partition stopped, events are parked, code has changed since the rows were
+    made, or the audit trail was altered.
     """
     settings, domain = common.load_hand_written()
     found = asyncio.run(read_status(settings, domain))
@@ -49,9 +54,24 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
         for partition in stopped:
             out.print(f"[bold red]partition {partition.partition} stopped[/]: ", end="")
             out.print(partition.stopped, markup=False)
+        _show_parked(found.parked)
+        for kind, parts in found.changed.items():
+            out.print(f"[bold yellow]changed[/]: kind {kind}: {', '.join(parts)}")
         if not found.trail_intact:
             out.print("[bold red]the audit trail was altered[/]: see memferry.trail")
-    return 1 if stopped or not found.trail_intact else 0
+    sound = found.trail_intact and not (stopped or found.parked or found.changed)
+    return 0 if sound else 1
+
+
+def _show_parked(streams: list[ParkedStream]) -> None:
+    if not streams:
+        return
+    events = sum(parked.events for parked in streams)
+    out.print(f"[bold yellow]parked[/]: {events:,} events of {len(streams):,} streams")
+    for parked in streams[:_SHOWN]:
+        line = f"  {parked.stream} since {parked.since:%Y-%m-%d %H:%M:%S}: {parked.reason}"
+        out.print(Text(line), soft_wrap=True)
+    out.print("next: `memferry parked list` shows all of them")
 
 
 def _show_migration(migration: MigrationRecord) -> None:

@@ -47,6 +47,10 @@ def validate(
         out.print(f"  {finding}", markup=False, soft_wrap=True)
     if len(found.findings) > _SHOWN:
         err.print(f"and {len(found.findings) - _SHOWN:,} more; --json lists them all")
+    for parked in found.parked[:_SHOWN]:
+        out.print(f"  {parked}", markup=False, soft_wrap=True)
+    if found.parked:
+        out.print(f"{len(found.parked):,} streams wait: see `memferry parked list`")
     return 0 if found.passed else 1
 
 

@@ -18,8 +18,8 @@ from eventlog.receipts import (
 )
 from projector.checkpoint import claim, stop_partition
 from projector.control_tables import set_state
-from projector.transaction import EventRefused
 from schemas.domain import Domain
+from schemas.errors import FerryError
 from schemas.settings import Settings
 from tests.domains.ledger import ACCOUNT, DOMAIN, READING
 from tests.eventlog.app import DEADLINE_S, deposited, opened, taken
@@ -147,13 +147,13 @@ def test_a_stopped_partition_ends_its_own_waits_with_what_stopped_it(
     holding = claim(database, writer.established, "live")
     waiting = waits(threads, receipt)
 
-    refused = EventRefused("event 2 cannot be applied: too much", where="table accounts; lane x")
+    refused = FerryError("events 2 to 3 are missing from the log", where="lane x, offset 1")
     stop_partition(database, holding, 0, str(refused))
 
     for one in waiting:
-        with pytest.raises(AppliedStopped, match="partition 0 stopped: event 2 cannot") as caught:
+        with pytest.raises(AppliedStopped, match="partition 0 stopped: events 2 to 3") as caught:
             one.result(DEADLINE_S)
-        assert caught.value.where == "table accounts; lane x"
+        assert caught.value.where == "lane x, offset 1"
     before.applied(DEADLINE_S)
     with pytest.raises(ReceiptTimeout):
         writer.ferry.record(elsewhere).applied(IN_EFFECT_S)

@@ -11,7 +11,7 @@ from tests.journeys.crew import Crew
 from tests.journeys.rounds import BETWEEN, Harm, Rounds
 from tests.journeys.traffic import Traffic
 
-BARS_PER_S = "180"  # about 1,000 mutations
+BARS_PER_S = "120"  # about 700 mutations; a month of bars each second
 ENOUGH_READS = 2
 
 

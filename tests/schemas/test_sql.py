@@ -16,6 +16,7 @@ NAMES = sorted(path.name.removesuffix(".sql") for path in files(shared).iterdir(
 ONE = uuid.UUID(int=1)
 ARGUMENTS: dict[str, tuple[Any, ...] | dict[str, Any]] = {
     "applied_by_all": {"topic": "t", "source": "app-1", "generation": 1},
+    "applied_parked": {"projection": "p", "source": "app-1", "generation": 1},
     "applied_of_source": {"projection": "p", "source": "app-1", "generation": 1},
     "fence_abort": {"fence": ONE, "reason": "why"},
     "fence_answer": {

@@ -70,19 +70,66 @@ def test_killed_it_is_followed_by_the_next(
         assert tables(conn, fresh.settings.projection) == fresh.app.expected()
 
 
-def test_a_stopped_partition_is_a_finding(fresh: Ledger, memferry: Callable[..., Done]) -> None:
+def test_a_parked_event_is_a_finding(fresh: Ledger, memferry: Callable[..., Done]) -> None:
     fresh.app.deposit(accounts_in(1, 1)[0], -100)  # the table has CHECK (balance >= 0)
     fresh.broker.publish(fresh.settings, fresh.app.rows()[-1:])
 
     done = memferry("project", "--until-end", environment=fresh.environment)
-    shown = memferry("status", environment=fresh.environment)
 
     assert done.code == 1
     assert "applied 21 events" in done.said
-    assert "error event 8 cannot be applied" in done.said
-    assert "lane app-1/g1/p1, seq 8, partition 1, offset 7" in done.said
+    assert "parked 1" in done.said
+
+
+def test_a_stopped_partition_is_a_finding_and_a_mend_lets_it_go_on(
+    fresh: Ledger, memferry: Callable[..., Done]
+) -> None:
+    environment = fresh.environment
+    fresh.broker.send(fresh.settings, 1, [b"garbage"])
+
+    done = memferry("project", "--until-end", environment=environment)
+    shown = memferry("status", environment=environment)
+    proposed = memferry("mend", environment=environment)
+    unnamed = memferry("mend", "--reason", "a test", environment=environment)
+    decided = memferry("mend", "1", "--reason", "a test", environment=environment)
+    again = memferry("project", "--until-end", environment=environment)
+
+    assert (done.code, shown.code, proposed.code) == (1, 1, 1)
+    assert "error a record is not a CloudEvents" in done.said
+    assert "partition 1 stopped: a record is not" in " ".join(shown.out.split())
+    assert "would: ignore offsets" in proposed.out
+    assert "to decide it: memferry mend 1 --reason TEXT" in proposed.out
+    assert unnamed.code == 2
+    assert "a decision is about one partition" in unnamed.said
+    assert decided.code == 0
+    assert "decided: ignore offsets" in decided.out
+    assert again.code == 0
+    assert memferry("mend", environment=environment).out.strip() == "no partition stands still"
+
+
+def test_changed_code_is_refused_unless_somebody_answers_for_it(
+    fresh: Ledger, memferry: Callable[..., Done]
+) -> None:
+    environment, name = fresh.environment, fresh.settings.projection
+    memferry("project", "--until-end", environment=environment)
+    with psycopg.connect(fresh.settings.postgres.dsn) as conn:
+        conn.execute(
+            "UPDATE memferry.fingerprint SET parts = jsonb_set(parts, '{handlers}', '\"old\"') "
+            "WHERE projection = %s AND kind = 'account'",
+            (name,),
+        )
+
+    refused = memferry("project", "--until-end", environment=environment)
+    shown = memferry("status", environment=environment)
+    accepted = memferry("project", "--until-end", "--accept-code", environment=environment)
+
+    assert refused.code == 2
+    assert "made with other code (account: handlers)" in refused.said
+    assert "changed: kind account: handlers" in shown.out
     assert shown.code == 1
-    assert "partition 1 stopped: event 8 cannot be applied" in " ".join(shown.out.split())
+    assert accepted.code == 0
+    assert "the code of now is taken" in accepted.said
+    assert "changed" not in memferry("status", environment=environment).out
 
 
 def test_a_topic_that_is_not_there_is_named(fresh: Ledger, memferry: Callable[..., Done]) -> None:

@@ -26,6 +26,7 @@ def test_a_position_is_reached_and_held_until_the_replay_to_the_end(
         "projection": projected.settings.projection,
         "position": {"0": 7, "1": 7, "2": 7},
         "state": "live",
+        "parked_streams": 0,
     }
     with psycopg.connect(projected.settings.postgres.dsn) as conn:
         assert tables(conn, projected.settings.projection) == projected.app.expected()
