@@ -199,6 +199,7 @@ def _trading(place: dict[str, object]) -> Iterator[Callable[[], Seen]]:
 def _projecting(settings: Settings) -> Iterator[None]:
     environment = os.environ | {
         "MEMFERRY_TOPIC": settings.topic, "MEMFERRY_PROJECTION": settings.projection,
+        "MEMFERRY_DOMAIN": settings.domain,
         "MEMFERRY_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
         "MEMFERRY_POSTGRES_DSN": settings.postgres.dsn,
     }  # fmt: skip
