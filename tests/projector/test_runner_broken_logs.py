@@ -1,9 +1,7 @@
 """Logs that nobody could have written rightly: each fault stops its own partition, by name."""
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,17 +15,17 @@ from projector.progress import Progress
 from projector.status import Status, read_status
 from schemas import envelope
 from schemas.lane import (
-    CONTROL_PARTITION,
     ChainBroken,
     DuplicateDiffers,
     EpochFell,
     LaneId,
     SequenceGap,
 )
-from schemas.settings import Kafka, Outbox, Postgres, Settings
+from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
 from tests.projector.app import App, accounts_in, tables
 from tests.projector.broker import Broker
+from tests.projector.doctored import doctored
 from tests.projector.projecting import project
 
 Lane = list[bytes]
@@ -101,25 +99,9 @@ def outcome(
     stack: Stack, broker: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Outcome]:
     """One topic, a fault in every partition but one, and one run of a projector over it."""
-    endpoints = stack.endpoints()
-    assert endpoints is not None
-    name, partitions = f"t{secrets.token_hex(5)}", len(FAULTS) + 1
-    settings = Settings(
-        source="app-1", topic=name, domain="tests.domains.ledger", projection=name,
-        kafka=Kafka(bootstrap=endpoints.kafka, partitions=partitions),
-        postgres=Postgres(dsn=endpoints.postgres), outbox=Outbox(path="outbox.db"),
-        directory=str(Path(tmp_path_factory.mktemp("broken"))),
-    )  # fmt: skip
-    app = App(settings)
-    for partition in range(partitions):
-        app.open(*accounts_in(partition, 6, partitions))
-    broker.make_topics(settings)
-    rows = app.rows()
-    broker.send_control(settings, [r.event for r in rows if r.partition == CONTROL_PARTITION])
-    for fault, partition in PARTITION.items():
-        lane = [row.event for row in rows if row.partition == partition]
-        broker.send(settings, partition, FAULTS[fault].doctor(lane))
-    broker.publish(settings, [row for row in rows if row.partition == SOUND])
+    doctors = [*(fault.doctor for fault in FAULTS.values()), list]
+    app = doctored(stack, broker, tmp_path_factory.mktemp("broken"), doctors)
+    settings = app.settings
 
     async def run() -> Outcome:
         progress = await project(settings)

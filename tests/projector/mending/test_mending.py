@@ -1,9 +1,7 @@
 """Damaged logs whose lanes go on by a decision, at every replay alike."""
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,12 +17,12 @@ from projector.mending.deciding import NothingToMend, Stopped, mend, stopped_par
 from projector.mends import read_mends
 from projector.replay.in_place import replay
 from schemas import envelope
-from schemas.lane import CONTROL_PARTITION
 from schemas.mend import Mend
-from schemas.settings import Kafka, Outbox, Postgres, Settings
+from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
 from tests.projector.app import App, accounts_in, tables
 from tests.projector.broker import Broker
+from tests.projector.doctored import doctored
 from tests.projector.projecting import ends, project
 
 Lane = list[bytes]
@@ -94,27 +92,13 @@ def mended(
     stack: Stack, broker: Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mended]:
     """One topic, a damage in every partition but one; stopped, mended, and gone on."""
-    endpoints = stack.endpoints()
-    assert endpoints is not None
-    name, partitions = f"t{secrets.token_hex(5)}", SOUND + 1
-    settings = Settings(
-        source="app-1", topic=name, domain="tests.domains.ledger", projection=name,
-        kafka=Kafka(bootstrap=endpoints.kafka, partitions=partitions),
-        postgres=Postgres(dsn=endpoints.postgres), outbox=Outbox(path="outbox.db"),
-        directory=str(Path(tmp_path_factory.mktemp("mended"))),
-    )  # fmt: skip
-    app = App(settings)
-    for partition in range(partitions):
-        app.open(*accounts_in(partition, 6, partitions))
-    broker.make_topics(settings)
-    rows = app.rows()
-    broker.send_control(settings, [r.event for r in rows if r.partition == CONTROL_PARTITION])
-    for damage, partition in PARTITION.items():
-        lane = [row.event for row in rows if row.partition == partition]
-        broker.send(settings, partition, DAMAGES[damage].doctor(lane))
-    last = [row.event for row in rows if row.partition == LAST]
-    broker.send(settings, LAST, instead(last, 5, altered(last[5], chain="0" * 64)))
-    broker.publish(settings, [row for row in rows if row.partition == SOUND])
+    doctors = [
+        *(damage.doctor for damage in DAMAGES.values()),
+        lambda lane: instead(lane, 5, altered(lane[5], chain="0" * 64)),
+        list,
+    ]
+    app = doctored(stack, broker, tmp_path_factory.mktemp("mended"), doctors)
+    settings = app.settings
     yield Mended(settings, app, asyncio.run(stop_and_mend(settings)))
     app.close()
 
