@@ -68,11 +68,11 @@ def made_with(conn: psycopg.Connection[Any], projection: str, code: Code) -> boo
 
 def tables_changed(conn: psycopg.Connection[Any], projection: str, domain: Domain) -> bool:
     """Say whether a projection's tables were, or may have been, made by other DDL than today's."""
-    stored = {kind for kind, _ in conn.execute(query("fingerprint_read"), (projection,))}
+    stored = {kind for kind, _ in conn.execute(query("fingerprint_kinds"), (projection,))}
+    if any(kind.name not in stored for kind in domain.kinds):
+        return True
     changed = changed_parts(conn, projection, domain)
-    return any(TABLES in parts for parts in changed.values()) or any(
-        kind.name not in stored for kind in domain.kinds
-    )
+    return any(TABLES in parts for parts in changed.values())
 
 
 def accept_code(conn: psycopg.Connection[Any], projection: str, domain: Domain) -> bool:

@@ -4,12 +4,12 @@ An event that cannot be read, handled or applied is kept with its reason; the la
 stream wait behind it; lanes and checkpoint go on over both.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import psycopg
 
-from projector.batch import Item, Recorded, Segment
+from projector.batch import Item, Recorded
 from projector.checkpoint import Claim
 from projector.lanes import open_record
 from projector.sql import query
@@ -55,13 +55,13 @@ class Parking:
                 found.append(item)
         return found
 
-    def free_of_segment(self, segment: Segment) -> list[Item]:
-        """Return the items that may be applied; those refused already are parked in their order."""
-        if not segment.refused:
-            return self.free(segment.items)
+    def without_refused(self, items: list[Item], refused: Mapping[int, FerryError]) -> list[Item]:
+        """Return the items that may be applied; those refused already, by offset, are parked."""
+        if not refused:
+            return self.free(items)
         found = []
-        for item in segment.items:
-            error = segment.refused.get(item[0].offset)
+        for item in items:
+            error = refused.get(item[0].offset)
             free = self.free([item])
             if free and error is not None:
                 self.refuse(item[0], error.what, error.where)
@@ -169,10 +169,7 @@ def settle_retry(
     left = {event.offset: event for event in parking.events}
     gone = [record.offset for record in records if record.offset not in left]
     if gone:
-        conn.execute(
-            query("parked_remove"),
-            {"projection": projection, "partition": records[0].partition, "offsets": gone},
-        )
+        conn.execute(query("parked_remove"), (projection, records[0].partition, gone))
     if left:
         conn.execute(
             query("parked_update"),
@@ -189,7 +186,8 @@ def settle_retry(
 
 def refusal_of(error: FerryError | psycopg.Error) -> tuple[str, str]:
     """Return what the tables said against an event, and where: table and key."""
-    what = str(error.what if isinstance(error, FerryError) else error).strip().splitlines()[0]
+    said = str(error.what if isinstance(error, FerryError) else error).strip()
+    what = said.splitlines()[0] if said else type(error).__name__
     if isinstance(error, FerryError):
         return what, error.where
     detail = error.diag.message_detail or ""

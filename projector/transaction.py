@@ -1,7 +1,7 @@
 """Rows, lanes and checkpoint in one transaction; what cannot be applied is parked in it."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -54,12 +54,17 @@ class Transactions:
         self._conn = conn
         self._stages = stages or Stages()
         self._applier = applier
+        self._domain = domain
         self._tables = tuple(domain.tables.values())
-        self._effects = Effects(domain)
         self._claim = claim
         self._waiting = Waiting(conn, claim)
         self.applied = 0
         self.parked = 0
+
+    @cached_property
+    def _effects(self) -> Effects:
+        """Of parked events: to make its decoders takes milliseconds, and few claims retry."""
+        return Effects(self._domain)
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -89,7 +94,7 @@ class Transactions:
         def work(parking: Parking, apply: Callable[[list[Item], Parking], None]) -> None:
             # The claim is tested first: a zombie fails before it touches a table.
             advance(self._conn, self._claim, offsets, heads.items())
-            items = [item for segment in segments for item in parking.free_of_segment(segment)]
+            items = [item for s in segments for item in parking.without_refused(s.items, s.refused)]
             apply(items, parking)
             parking.settle()
             parking.keep(self._conn, self._claim.projection.name)
@@ -187,12 +192,12 @@ class Transactions:
 
     def _handled(self, records: Iterable[ParkedRecord], parking: Parking) -> list[Item]:
         items: list[Item] = []
+        refused: dict[int, FerryError] = {}
         for record in records:
-            if not parking.free([(record, ())]):
-                continue
             _, event, _ = open_record(record)
             try:
                 items.append((record, self._effects.of(event)))
             except FerryError as error:
-                parking.refuse(record, error.what, error.where)
-        return items
+                items.append((record, ()))
+                refused[record.offset] = error
+        return parking.without_refused(items, refused)
