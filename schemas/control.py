@@ -11,6 +11,7 @@ import msgspec
 
 from schemas.derived.description import KindDescription
 from schemas.mend import Mend
+from schemas.table_sums import TableSums
 
 DECISIONS_SOURCE = "memferry"
 """The source under which PostgreSQL's decisions are published; no app may take this name."""
@@ -52,10 +53,16 @@ class SourceRetired(msgspec.Struct, frozen=True):
 
 
 class BarrierPlaced(msgspec.Struct, frozen=True):
-    """A mark in every partition; what stands before it in each lane was recorded before it."""
+    """A mark in every partition; what stands before it in each lane was recorded before it.
+
+    `sums` say, table by table, how the rows of this source in this partition changed since its app
+    began to count, which `counting` names: another name, another beginning.
+    """
 
     barrier: str
     purpose: str
+    counting: str = ""
+    sums: dict[str, TableSums] = {}
 
 
 class SavepointTaken(msgspec.Struct, frozen=True):

@@ -122,7 +122,7 @@ def decode(event_bytes: bytes) -> Envelope:
     """
     try:
         envelope = _decoder.decode(event_bytes)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EnvelopeInvalid(f"a record is not a CloudEvents 1.0 envelope: {error}") from error
     if envelope.specversion != SPECVERSION:
         raise EnvelopeInvalid(f"a record has specversion {envelope.specversion!r}, not 1.0")

@@ -1,7 +1,8 @@
 """What a running app is asked over its control connection, and what it answers.
 
 A request is a row of memferry.request, announced by NOTIFY; the answer is JSON in the same row,
-for `memory` rows of memferry.memory_row beside it, for `extraction` rows of memferry.memory_line.
+for `memory` rows of memferry.memory_sum beside it, for `memory_rows` of memferry.memory_row, for
+`extraction` rows of memferry.memory_line.
 A request of kind `retry` names no source: it asks the projector that has the partition.
 """
 
@@ -10,9 +11,18 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from schemas.extraction import KindStatistics
+from schemas.table_sums import TableSums
 
 RequestKind: TypeAlias = Literal[
-    "memory", "catalog", "snapshot", "barrier", "sample", "statistics", "extraction"
+    "memory",
+    "memory_rows",
+    "outbox",
+    "catalog",
+    "snapshot",
+    "barrier",
+    "sample",
+    "statistics",
+    "extraction",
 ]
 
 
@@ -98,9 +108,11 @@ class SnapshotAnswer(msgspec.Struct, frozen=True):
 
 
 class BarrierAnswer(msgspec.Struct, frozen=True):
-    """Where a source's barrier stands, durable: partition → seq."""
+    """Where a source's barrier stands, durable: partition → seq; and the sums that stand in it."""
 
     heads: dict[int, int]
+    counting: str = ""
+    sums: dict[int, dict[str, TableSums]] = {}
 
 
 class SampleAnswer(msgspec.Struct, frozen=True):
@@ -125,3 +137,62 @@ class RetryAnswer(msgspec.Struct, frozen=True):
     applied: int
     left: int
     reason: str
+
+
+class MemoryQuestion(msgspec.Struct, frozen=True):
+    """What an audit asks of memory: of which tables; of all where none is named."""
+
+    tables: list[str] = []
+
+
+class MemoryAnswer(msgspec.Struct, frozen=True):
+    """What memory held as a barrier was placed, beside the rows of memferry.memory_sum.
+
+    The app keeps what it held for as long as the request is there, a few minutes at most, for
+    `memory_rows` to be asked.
+    """
+
+    barrier: str
+    heads: dict[int, tuple[int, str]]
+    """Partition → (seq, SHA-256 in hex) of the barrier's event there, as the app numbered it."""
+    misplaced: list[str] = []
+    """Entities under a key that is not theirs, or that are there twice: container, key, own key."""
+    tables: list[str] | None = None
+    """Of the containers that were registered then: an app that has just started may have more to
+    come. None: nothing is known of that."""
+    unrecorded: int = 0
+    """Streams that wait for the first snapshot: neither sums nor rows have anything of them."""
+
+
+class MemoryPart(msgspec.Struct, frozen=True):
+    """Rows of memory to be named one by one: all of a bucket, or all of a windowed stream."""
+
+    partition: int
+    table: str
+    bucket: int | None = None
+    stream: str | None = None
+
+
+class MemoryRowsQuestion(msgspec.Struct, frozen=True):
+    """Which rows, of the memory that was held for the `memory` request of this id."""
+
+    request: str
+    parts: list[MemoryPart]
+
+
+class OutboxQuestion(msgspec.Struct, frozen=True):
+    """What an audit asks of an outbox: all of it, or what was not looked at before."""
+
+    whole: bool = True
+
+
+class OutboxAnswer(msgspec.Struct, frozen=True):
+    """Whether a running app's outbox is whole, and continues as the app numbered it."""
+
+    events: int
+    findings: list[str]
+    """Each with its row, lane and seq."""
+    first: dict[int, int]
+    """Partition → the first seq that was not pruned."""
+    heads: dict[int, tuple[int, str]]
+    """Partition → (seq, SHA-256 in hex) of its newest event."""

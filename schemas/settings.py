@@ -170,6 +170,30 @@ class Reads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most connections of one app for its reads."""
 
 
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The consistency audit and the five levels of validation."""
+
+    directory: str = "memferry-audit"
+    """Where the fold of the log is kept from one audit to the next, relative to the TOML file.
+    Empty: nowhere, and every audit folds the whole log. Trap: it grows with the entities."""
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=100)] = 95.0
+    """The quality score below which a gate is closed, of 100."""
+    every_s: Positive = 600
+    """Of `memferry audit --continuous`: seconds from the end of one audit to the next."""
+    cron: str = ""
+    """Of `memferry audit --continuous`, in place of `every_s`: five fields, UTC."""
+    max_active: Positive = 8
+    """An audit of `--continuous` waits while more of the database's sessions than this are at work.
+    Trap: a role without pg_read_all_stats sees only its own sessions at work."""
+    patience_s: NotNegative = 900
+    """Longest that it waits for that; then it is made all the same, and says so. 0: not at all."""
+    hook: str = ""
+    """A program that is run with each audit that is not clean; it is given verdict, error and
+    report as JSON on its standard input. Trap: it runs as the audit's own user."""
+    keep_days: Positive = 90
+    """How long results are kept in memferry.audit."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may set, checked."""
 
@@ -194,6 +218,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     projector: Projector = Projector()
     migration: Migration = Migration()
     reads: Reads = Reads()
+    audit: Audit = Audit()
     directory: str = "."
     """Where relative paths start; set from the TOML file's place."""
 
@@ -201,6 +226,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def outbox_path(self) -> Path:
         """The outbox file's absolute path."""
         return (Path(self.directory) / self.outbox.path).resolve()
+
+    @property
+    def audit_path(self) -> Path | None:
+        """The directory of the audit's folds, absolute; None where nothing is kept."""
+        if not self.audit.directory:
+            return None
+        return (Path(self.directory) / self.audit.directory).resolve()
 
 
 def load_settings(

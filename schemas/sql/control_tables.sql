@@ -172,8 +172,23 @@ CREATE TABLE IF NOT EXISTS memferry.memory_row (
     partition integer NOT NULL,
     table_name text NOT NULL,
     key text NOT NULL,
-    digest bytea NOT NULL
+    digest bytea NOT NULL,
+    row_text jsonb
 );
+CREATE TABLE IF NOT EXISTS memferry.memory_sum (
+    request uuid NOT NULL REFERENCES memferry.request ON DELETE CASCADE,
+    partition integer NOT NULL,
+    table_name text NOT NULL,
+    bucket integer NOT NULL,
+    stream text NOT NULL,
+    row_count bigint NOT NULL,
+    digest bytea NOT NULL CHECK (length(digest) = 16)
+);
+COMMENT ON TABLE memferry.memory_sum IS
+    'a running app''s answer to an audit: what it held in memory when it placed the barrier';
+COMMENT ON COLUMN memferry.memory_sum.bucket IS 'of the rows'' keys; -1 for a windowed stream''s rows';
+COMMENT ON COLUMN memferry.memory_sum.stream IS 'of a windowed table; empty for others';
+COMMENT ON COLUMN memferry.memory_sum.digest IS 'sum of the rows'' digests modulo 2^128, big-endian';
 CREATE TABLE IF NOT EXISTS memferry.memory_line (
     request uuid NOT NULL REFERENCES memferry.request ON DELETE CASCADE,
     number bigint NOT NULL,
@@ -185,7 +200,22 @@ CREATE TABLE IF NOT EXISTS memferry.memory_line (
 COMMENT ON TABLE memferry.memory_line IS
     'a running app''s answer to an extraction: its entities as state-carrying events';
 COMMENT ON TABLE memferry.memory_row IS
-    'a running app''s answer to an audit: what it held in memory when it placed the barrier';
+    'rows of memory that differ in sum, one by one, as they were at the barrier';
+
+CREATE TABLE IF NOT EXISTS memferry.kept_digest (
+    projection text NOT NULL,
+    table_name text NOT NULL,
+    bucket integer NOT NULL,
+    row_count bigint NOT NULL,
+    high numeric NOT NULL,
+    low numeric NOT NULL,
+    PRIMARY KEY (projection, table_name, bucket)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE memferry.kept_digest IS
+    'how the rows of a projection changed, as its triggers count during a migration';
+COMMENT ON COLUMN memferry.kept_digest.bucket IS
+    'of the rows'' keys; -1: the table was truncated, so what its rows were is not known';
+COMMENT ON COLUMN memferry.kept_digest.high IS 'sum of the upper halves of the rows'' digests';
 
 CREATE TABLE IF NOT EXISTS memferry.epoch (
     topic text PRIMARY KEY,
@@ -219,6 +249,8 @@ CREATE TABLE IF NOT EXISTS memferry.fence_source (
     detail text NOT NULL DEFAULT '',
     heads jsonb,
     pause_ms double precision,
+    counting text NOT NULL DEFAULT '',
+    sums jsonb,
     PRIMARY KEY (fence, source)
 );
 COMMENT ON COLUMN memferry.fence_source.heads IS 'partition to the barrier''s seq';
@@ -269,6 +301,28 @@ CREATE TABLE IF NOT EXISTS memferry.migration_phase (
     PRIMARY KEY (migration, number)
 );
 
+CREATE TABLE IF NOT EXISTS memferry.audit (
+    id uuid PRIMARY KEY,
+    projection text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('audit', 'validation')),
+    holder text NOT NULL,
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    verdict text CHECK (verdict IN ('clean', 'findings', 'error', 'interrupted')),
+    position text NOT NULL DEFAULT '',
+    findings bigint NOT NULL DEFAULT 0,
+    rows bigint NOT NULL DEFAULT 0,
+    score double precision,
+    seconds double precision NOT NULL DEFAULT 0,
+    report jsonb,
+    error text NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS audit_newest ON memferry.audit (projection, started_at DESC);
+COMMENT ON TABLE memferry.audit IS
+    'every audit and validation, kept for audit.keep_days; nothing is decided by it';
+COMMENT ON COLUMN memferry.audit.verdict IS 'null: under way, or its process ended without a word';
+COMMENT ON COLUMN memferry.audit.report IS 'as `memferry audit history --id` shows it again';
+
 -- Columns that tables made earlier lack; looked for first, since ALTER waits for every reader.
 DO $$
 DECLARE
@@ -276,6 +330,9 @@ DECLARE
 BEGIN
     FOR added IN SELECT * FROM (VALUES
         ('request', 'question', 'jsonb'),
+        ('memory_row', 'row_text', 'jsonb'),
+        ('fence_source', 'counting', 'text NOT NULL DEFAULT '''''),
+        ('fence_source', 'sums', 'jsonb'),
         ('checkpoint', 'tail', 'text NOT NULL DEFAULT ''''')
     ) AS columns (table_name, column_name, definition)
     LOOP
@@ -290,3 +347,9 @@ BEGIN
 END $$;
 COMMENT ON COLUMN memferry.checkpoint.tail IS
     'SHA-256 of the record before next_offset: a topic that was replaced has another one there';
+COMMENT ON COLUMN memferry.memory_row.row_text IS
+    'the texts that are digested of the row''s values, in the order of the table''s columns';
+COMMENT ON COLUMN memferry.fence_source.sums IS
+    'partition to table to the sums that stand in the barrier, as the log has them';
+COMMENT ON COLUMN memferry.fence_source.counting IS
+    'names the beginning since which this writer counts its sums; empty: it has none';

@@ -23,6 +23,7 @@ from schemas.control import (
 from schemas.derived.description import Column, KindDescription
 from schemas.lane import LaneHead
 from schemas.mend import Mend
+from schemas.table_sums import TableSums
 
 EVENTS: list[ControlEvent] = [
     SourceOpened("app-1", "t", 1, 3, "host", 17),
@@ -30,6 +31,7 @@ EVENTS: list[ControlEvent] = [
     SnapshotCompleted("app-1", 3, 9),
     SourceRetired("app-1", {0: (5, "ab" * 32), 2: (1, "cd" * 32)}),
     BarrierPlaced("b-1", "audit"),
+    BarrierPlaced("b-1", "audit", "c-1", {"accounts": TableSums("AA==", "")}),
     SavepointTaken("before", "ledger", "t", 1, {0: 5, 1: 0}, "ann"),
     ReadsSwitched("ledger", "postgres", 4, "f-1", {"app-1": {0: 5, 2: 9}, "app-2": {}}, "ann"),
     SwitchAborted("ledger", "cutover", 4, "f-1", "the lease ended", "ann"),

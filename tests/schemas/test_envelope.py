@@ -188,6 +188,7 @@ def test_a_digest_is_the_sha_256_of_the_bytes() -> None:
     [
         (b"", "not a CloudEvents"),
         (b"\xff\xfe", "not a CloudEvents"),
+        (sealed().replace(b'"id":"', b'"id":"\xe2', 1), "not a CloudEvents"),
         (b"[]", "not a CloudEvents"),
         (sealed()[:-1], "not a CloudEvents"),
         (sealed() + b"{}", "not a CloudEvents"),

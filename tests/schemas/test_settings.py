@@ -75,7 +75,8 @@ def test_every_setting_can_be_given_in_the_environment(
     for name in inner or [""]:
         present = getattr(default, name) if name else default
         choices = {c for c in get_args(types.get(name)) if isinstance(c, str)} - {present}
-        plain = "true" if present is False else "17" if isinstance(present, int) else "words"
+        number = isinstance(present, int | float)
+        plain = "true" if present is False else "17" if number else "words"
         text = min(choices or {plain})
         monkeypatch.setenv("_".join(["MEMFERRY", field.upper(), name.upper()]).rstrip("_"), text)
 

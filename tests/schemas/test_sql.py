@@ -25,6 +25,8 @@ ARGUMENTS: dict[str, tuple[Any, ...] | dict[str, Any]] = {
         "state": "fenced",
         "detail": "",
         "heads": '{"0": 1}',
+        "counting": "c-1",
+        "sums": '{"0": {}}',
     },
     "fence_opened": {"fence": ONE, "source": "app-1", "pause_ms": 1.5},
     "fences_of_projection": {"projection": "p", "held": [str(ONE)]},
@@ -32,6 +34,7 @@ ARGUMENTS: dict[str, tuple[Any, ...] | dict[str, Any]] = {
     "request_answered": {"id": ONE, "state": "answered", "answer": "{}"},
     "request_failed": {"id": ONE, "detail": "why"},
     "request_question": (ONE,),
+    "requests_there": ([ONE],),
     "requests_of_source": ("p", "app-1"),
     "route_followed": {"projection": "p", "source": "app-1", "decision": 1},
     "route_read": ("p",),
@@ -66,7 +69,7 @@ def add_request(
 
 def test_every_statement_is_tried_here() -> None:
     assert set(NAMES) == {
-        *ARGUMENTS, "control_tables", "memory_line_copy", "memory_row_copy"
+        *ARGUMENTS, "control_tables", "memory_line_copy", "memory_row_copy", "memory_sum_copy"
     }  # fmt: skip
 
 
@@ -103,18 +106,27 @@ def test_an_answer_to_an_audit_is_copied_to_its_request(tables: psycopg.Connecti
 
         asked = tables.execute(statement("requests_of_source"), ("p", "app-1")).fetchall()
         with tables.cursor() as cursor, cursor.copy(statement("memory_row_copy")) as copy:
-            copy.write_row((request, 0, "accounts", "a", b"\x01" * 16))
+            copy.write_row((request, 0, "accounts", "a", b"\x01" * 16, '["1:a"]'))
+        with tables.cursor() as cursor, cursor.copy(statement("memory_sum_copy")) as copy:
+            copy.write_row((request, 0, "accounts", 3, "", 7, b"\x02" * 16))
         values = {"id": request, "state": "answered", "answer": "null"}
         tables.execute(statement("request_answered"), values)
         left = tables.execute(statement("requests_of_source"), ("p", "app-1")).fetchall()
         rows = tables.execute(
-            "SELECT partition, table_name, key, digest FROM memferry.memory_row WHERE request = %s",
+            "SELECT partition, table_name, key, digest, row_text FROM memferry.memory_row "
+            "WHERE request = %s",
+            (request,),
+        ).fetchall()
+        sums = tables.execute(
+            "SELECT partition, table_name, bucket, stream, row_count, digest "
+            "FROM memferry.memory_sum WHERE request = %s",
             (request,),
         ).fetchall()
 
     assert asked == [(request, "memory")]
     assert left == []
-    assert rows == [(0, "accounts", "a", b"\x01" * 16)]
+    assert rows == [(0, "accounts", "a", b"\x01" * 16, ["1:a"])]
+    assert sums == [(0, "accounts", 3, "", 7, b"\x02" * 16)]
 
 
 def test_requests_wait_in_the_order_of_asking_until_they_are_answered(
@@ -179,19 +191,23 @@ def test_a_writer_sees_the_fences_asked_for_and_the_end_of_those_that_it_holds(
 
 
 def test_a_later_answer_keeps_the_numbers_of_the_barrier(tables: psycopg.Connection[Any]) -> None:
-    answer = {"fence": ONE, "source": "app-1", "detail": ""}
+    answer = {"fence": ONE, "source": "app-1", "detail": "", "counting": "c-1"}
+    said = {"state": "fenced", "heads": '{"0": 7}', "sums": '{"0": {}}'}
+    later = {"state": "caught_up", "heads": None, "sums": None}
     with tables.transaction(force_rollback=True):
         add_fence(tables, ONE)
-        tables.execute(statement("fence_answer"), answer | {"state": "fenced", "heads": '{"0": 7}'})
-        tables.execute(statement("fence_answer"), answer | {"state": "caught_up", "heads": None})
+        tables.execute(statement("fence_answer"), answer | said)
+        tables.execute(statement("fence_answer"), answer | later)
         opened = {"fence": ONE, "source": "app-1", "pause_ms": 12.5}
         tables.execute(statement("fence_opened"), opened)
 
         row = tables.execute(
-            "SELECT state, heads, pause_ms FROM memferry.fence_source WHERE fence = %s", (ONE,)
+            "SELECT state, heads, counting, sums, pause_ms FROM memferry.fence_source "
+            "WHERE fence = %s",
+            (ONE,),
         ).fetchone()
 
-    assert row == ("opened", {"0": 7}, 12.5)
+    assert row == ("opened", {"0": 7}, "c-1", {"0": {}}, 12.5)
 
 
 def test_a_projection_has_one_fence_and_one_hold_at_a_time(

@@ -1,0 +1,1 @@
+SELECT id FROM memferry.request WHERE id = ANY(%s)
