@@ -9,7 +9,8 @@ from eventlog.entry import Entry
 from eventlog.extraction.memory import estimate_bytes
 from eventlog.extraction.walk import MANY, OBJECTS_MAX
 from eventlog.extraction.watch import AppWatch
-from eventlog.stores import Store, StoreRefused, store_for
+from eventlog.stores import Store, StoreRefused
+from eventlog.window_store import store_for
 from schemas.domain import Domain, Kind
 from schemas.requests import CatalogAnswer, StoreDescription
 
@@ -99,6 +100,13 @@ class Catalog:
     def is_known(self, stream: str) -> bool:
         """Say whether the log holds the stream's state."""
         return stream in self._known or stream.partition("/")[0] in self._whole
+
+    def unrecorded_streams(self) -> frozenset[str]:
+        """Return the streams that wait for the first snapshot; none once it is done."""
+        waiting = [store for name, store in self._stores.items() if name not in self._whole]
+        return frozenset(
+            stream for store in waiting for stream in store.streams() if stream not in self._known
+        )
 
     def describe(self) -> CatalogAnswer:
         """Return every store with its counts, as it is now."""

@@ -3,7 +3,7 @@
 The log is folded bucket by bucket of streams, so that only a bucket's entities are in memory twice.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -11,7 +11,7 @@ import msgspec
 
 from eventlog.outbox.contract import OutboxReader, OutboxRow
 from eventlog.restart.fold import events_of
-from eventlog.stores import Store
+from eventlog.stores import Store, StoreCopy
 from schemas.domain import Kind, TransitionRefused
 from schemas.errors import FerryError
 
@@ -48,7 +48,7 @@ class Changed(NamedTuple):
 
 def changed(
     store: Store,
-    copy: Callable[[], Iterator[Any]],
+    copy: StoreCopy,
     reader: OutboxReader,
     row: int,
     bucket_entities: int = BUCKET_ENTITIES,
@@ -69,7 +69,7 @@ def changed(
 
 def _of_bucket(
     kind: Kind,
-    copy: Callable[[], Iterator[Any]],
+    copy: StoreCopy,
     reader: OutboxReader,
     row: int,
     within: "_Within",

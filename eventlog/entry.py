@@ -5,10 +5,12 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from eventlog.counting import KindCount
 from eventlog.stores import Store
 from schemas import envelope
 from schemas.domain import Kind, TransitionRefused
 from schemas.errors import FerryError
+from schemas.tables import Insert
 from schemas.validity import Validator
 
 
@@ -35,7 +37,8 @@ class FerryClosed(FerryError):
 class Entry:
     """One event type: its functions and store, looked up once so that `record` is quick."""
 
-    __slots__ = ("encode", "evolve", "head", "key", "kind", "store", "stream", "type_name", "whole")
+    __slots__ = ("_inserts", "count", "encode", "evolve", "head", "key", "kind", "store", "stream",
+                 "type_name", "whole")  # fmt: skip
 
     def __init__(
         self, source: str, kind: Kind, event: type[msgspec.Struct], type_name: str
@@ -49,6 +52,14 @@ class Entry:
         self.stream: Callable[[Any], str] = kind.stream_getter()
         self.store: Store | None = None
         self.whole = False  # the log holds everything of the kind: no stream needs a snapshot
+        self.count: KindCount | None = None  # where what is recorded is counted
+        self._inserts: bool | None = None
+
+    def inserts(self, event: Any) -> bool:
+        """Say whether events of this type do no more than insert rows; found out at the first."""
+        if self._inserts is None:
+            self._inserts = all(type(change) is Insert for change in self.kind.project(event))
+        return self._inserts
 
     def refuse(self, error: TransitionRefused, stream: str) -> NoReturn:
         """Raise a kind's refusal with what the kind did not say: where, and what next."""

@@ -209,14 +209,13 @@ class Promises:
         self._applied = marks
 
 
-class Receipt(msgspec.Struct, eq=False, gc=False):
+class Receipt(msgspec.Struct, eq=False, gc=False):  # made in a quarter of a class's time
     """One recorded event on its way: queued, durable, replicated, applied.
 
-    `seq` is 0 until the event is durable. Every wait raises ReceiptTimeout after `timeout` seconds
-    (None waits for ever) and OutcomeUnknown where the outbox failed.
+    `seq` is 0 until it is durable. Every wait raises ReceiptTimeout after `timeout` seconds (None:
+    never) and OutcomeUnknown where the outbox failed.
     """
 
-    # A Struct: it is made in a quarter of a class's time, and holds nothing that could hold it.
     _promises: Promises
     event_id: str
     partition: int
@@ -226,7 +225,8 @@ class Receipt(msgspec.Struct, eq=False, gc=False):
     row: int = 0
     seq: int = 0
     epoch: int = 0
-    """What its lane's epoch is raised to, where it is a barrier."""
+    digest: str | None = None
+    """Of a barrier: what its lane's epoch is raised to; its SHA-256, "" until it is numbered."""
 
     def __repr__(self) -> str:
         return f"<Receipt of {self.event_id}: {self.stream}, row {self.row}, seq {self.seq}>"

@@ -4,41 +4,28 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
-from eventlog.catalog import Catalog
+from eventlog.barriers import Barriers
 from eventlog.commands import CommandIds, command_of
-from eventlog.commit import GroupCommit
-from eventlog.control_events import ControlEvents
+from eventlog.digests import WAITING_MOST
 from eventlog.entry import Entry, EventTooLarge, FerryClosed, refuse_nested, refuse_type
-from eventlog.fence import Fence
 from eventlog.outbox.contract import Command, Outbox
 from eventlog.ownership import Ownership
-from eventlog.pruning import Pruning
-from eventlog.receipts import Promises, Receipt
+from eventlog.receipts import Receipt
 from eventlog.stores import Store
 from schemas import envelope
-from schemas.control import BarrierPlaced, ControlEvent
-from schemas.domain import Domain, Kind, TransitionRefused
-from schemas.errors import FerryError
-from schemas.identity import id_generator
-from schemas.lane import CONTROL_PARTITION, partition_of
+from schemas.domain import Domain, TransitionRefused
+from schemas.lane import partition_of
 from schemas.settings import Outbox as OutboxSettings
 
 
-class Barrier(NamedTuple):
-    """A mark in every lane, and a copy of memory as it was at that mark where one was wanted."""
-
-    receipts: list[Receipt]
-    memory: list[tuple[Kind, Callable[[], Iterator[Any]]]]
-
-
-class Recorder(Catalog):
+class Recorder(Barriers):
     """The recording half of the shim. Safe to use from any number of threads and from asyncio.
 
     One lock gives one order: events are queued for the outbox and applied to memory in one step.
@@ -53,25 +40,13 @@ class Recorder(Catalog):
         queue_events: int,
         options: OutboxSettings = OutboxSettings(),  # noqa: B008  (immutable)
     ) -> None:
-        super().__init__(outbox.identity.source, domain)
-        self.identity = outbox.identity
-        self.promises = Promises()
-        self.durable = self.promises.durable
         # Apart from memory's: what a mutation decided under it stays true while a fence holds it.
         self.lock = threading.RLock()
         """Held by every mutation; taken before `memory_lock`, never the other way round."""
-        self.fence = Fence(self.memory_lock)
-        self._outbox = outbox
-        self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt, options)
-        self._partitions = outbox.identity.partitions
+        super().__init__(outbox, domain, max_event_bytes, queue_events, options)
         self._room = max_event_bytes - envelope.SEAL_BYTES_MAX
-        self._new_id = id_generator()
-        self._control = ControlEvents(self.source, self.promises, self._new_id)
         self._commands = CommandIds(outbox, self.promises)
-        self.pruning = Pruning(outbox, options, self.promises)
-        self._commit.upkeep = self.pruning.step
         self.ownership: Ownership | None = None
-        self._closed: FerryError | None = None
         self._evolving = False
         self._recorded = 0
         self._closers: list[Callable[[float], None]] = []
@@ -96,7 +71,8 @@ class Recorder(Catalog):
         with self.lock, self.memory_lock:
             store = self._admit(entry)
             key = entry.key(event)
-            entity = self._evolved(entry, store.get(key), event, stream)
+            present = store.get(key)
+            entity = self._evolved(entry, present, event, stream)
             # The state before the first mutation, so that the log holds the whole stream.
             known = entry.whole or stream in self._known
             before = () if known else self._state(store, stream)
@@ -104,7 +80,20 @@ class Recorder(Catalog):
             self._put((*before, receipt))
             if not known:
                 self._known.add(stream)
-            store.put(key, entity)
+                self.digests.state(store, before)
+            count = entry.count
+            if count is None:
+                store.put(key, entity)
+                return receipt
+            # Here and not in a method of its own, which would be a tenth of the whole.
+            if present is None and count.windowed:
+                self.digests.first(entry, store, key, event)
+            lost = store.put(key, entity)
+            count.note(receipt.partition, key, present, entity, data)
+            if lost is not None:
+                count.evict(receipt.partition, lost)
+            if len(count.pending) > WAITING_MOST:
+                self.digests.relieve(count)
         return receipt
 
     def record_all(
@@ -121,7 +110,7 @@ class Recorder(Catalog):
             if command is not None and (first := self._commands.first(command)):
                 return first
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
-            changed: dict[tuple[str, Hashable], tuple[Store, Any]] = {}
+            changed: dict[tuple[str, Hashable], Changed] = {}
             before: dict[str, list[Receipt]] = {}
             receipts: list[Receipt] = []
             for entry, event, data in prepared:
@@ -131,15 +120,15 @@ class Recorder(Catalog):
                     before[stream] = self._state(store, stream)
                 key = entry.key(event)
                 place = (entry.kind.name, key)
-                present = changed[place][1] if place in changed else store.get(key)
-                changed[place] = (store, self._evolved(entry, present, event, stream))
+                first, present = changed[place][2:4] if place in changed else (store.get(key),) * 2
+                entity = self._evolved(entry, present, event, stream)
                 receipts.append(self._receipt(entry, stream, data, context))
+                changed[place] = Changed(entry, store, first, entity, event, receipts[-1])
             if command is not None:
                 self._commands.keep(command, receipts)
             self._put([*chain.from_iterable(before.values()), *receipts], command)
             self._known.update(before)
-            for (_, key), (store, entity) in changed.items():
-                store.put(key, entity)
+            self._apply(before.values(), changed)
         return receipts
 
     def record_snapshot(self, kind_name: str, streams: Sequence[str]) -> int:
@@ -153,46 +142,15 @@ class Recorder(Catalog):
                 if not self.is_known(stream) and (state := self._state(store, stream)):
                     self._put(state)
                     self._known.add(stream)
+                    self.digests.state(store, state)
                     entities += len(state)
         return entities
-
-    def record_control(self, event: ControlEvent) -> Receipt:
-        """Record a control event in this source's own lane of the control topic."""
-        with self.memory_lock:
-            self._require_open()
-            receipt = self._control.receipt(event, CONTROL_PARTITION)
-            self._commit.put((receipt,))
-        return receipt
-
-    def place_barrier(
-        self, barrier: str, purpose: str, *, epoch: int = 0, with_memory: bool = True
-    ) -> Barrier:
-        """Put a mark in every partition, raising lanes to `epoch`; copy memory as it is there.
-
-        The copy is shallow: a pause of about a millisecond for 100,000 entities. A fence does not
-        hold a barrier.
-        """
-        with self.memory_lock:
-            self._require_open()
-            event = BarrierPlaced(barrier, purpose)
-            receipts = [
-                self._control.receipt(event, partition, epoch)
-                for partition in range(self._partitions)
-            ]
-            self._commit.put(receipts)
-            stores = self._stores.values() if with_memory else ()
-            memory = [(store.kind, store.copy()) for store in stores]
-        return Barrier(receipts, memory)
 
     async def until_open(self) -> None:
         """Return once no fence holds mutations: an asyncio app awaits this, then records."""
         await self.fence.until_open()
 
-    # --- how far it is
-
-    def recorded_position(self) -> int:
-        """Return the newest row given to an event, durable or not."""
-        return self._commit.last_row
+    # --- one event
 
     def _entry(self, event: msgspec.Struct) -> Entry:
         return self._entries.get(type(event)) or refuse_type(type(event), self.domain.name)
@@ -214,10 +172,6 @@ class Recorder(Catalog):
         if self._evolving:
             refuse_nested()
         return entry.store or entry.refuse_unregistered(self.source)
-
-    def _require_open(self) -> None:
-        if self._closed is not None:
-            raise self._closed
 
     def _receipt(
         self, entry: Entry, stream: str, data: bytes, context: envelope.Context | None
@@ -253,6 +207,28 @@ class Recorder(Catalog):
         if self._commit.write_through and receipts:
             receipts[-1].durable()  # raises where it is not: the caller has not changed memory yet
 
+    def _apply(self, before: Iterable[Sequence[Receipt]], changed: Mapping[Any, "Changed"]) -> None:
+        """Change memory by what is recorded, behind the first states of its streams."""
+        for state in before:
+            self.note_first(state)
+        for (_, key), one in changed.items():
+            entry, store, first, entity, event, receipt = one
+            count = entry.count
+            if count is not None:
+                if first is None and count.windowed:
+                    self.digests.first(entry, store, key, event)
+                count.note(receipt.partition, key, first, entity, receipt.data)
+            lost = store.put(key, entity)
+            if count is not None:
+                if lost is not None:
+                    count.evict(receipt.partition, lost)
+                self.digests.relieve(count)
+
+    def note_first(self, state: Sequence[Receipt]) -> None:
+        """Note, for the sums, the first state of a stream, which its store still holds."""
+        if state:
+            self.digests.state(self._stores[state[0].stream.partition("/")[0]], state)
+
     # --- life
 
     def on_close(self, closer: Callable[[float], None]) -> None:
@@ -284,8 +260,16 @@ class Recorder(Catalog):
         finally:
             self._outbox.close()
 
-    def _on_halt(self, error: FerryError) -> None:
-        self._closed = error
+
+class Changed(NamedTuple):
+    """An entity that a unit changes: as it was before and is behind it, and its last event."""
+
+    entry: Entry
+    store: Store
+    first: Any
+    entity: Any
+    event: Any
+    receipt: Receipt
 
 
 def _end_in_fork(this: "weakref.ref[Recorder]") -> None:

@@ -1,4 +1,4 @@
-"""Answers to what a running app is asked: its memory, catalog and statistics, snapshot, a sample.
+"""Answers to what a running app is asked: memory, outbox, catalog, statistics, snapshot, a sample.
 
 These may take long, so they have a thread and a connection of their own.
 """
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -17,15 +17,18 @@ from eventlog.extraction.held import held_by_shim
 from eventlog.extraction.selection import require_selectable
 from eventlog.extraction.survey import ENTITIES_A_BREATH, survey
 from eventlog.extraction.writing import chosen, entries_of
+from eventlog.memory_answers import MemoryAnswers
+from eventlog.outbox.audit import OwnOutbox
 from eventlog.recorder import Recorder
 from eventlog.snapshot import Snapshot
-from schemas.digest import row_digest
 from schemas.errors import FerryError
 from schemas.extraction import Selection
-from schemas.lane import partition_of
 from schemas.requests import (
     BarrierAnswer,
     ExtractionAnswer,
+    MemoryQuestion,
+    MemoryRowsQuestion,
+    OutboxQuestion,
     RequestKind,
     SampleAnswer,
     StatisticsAnswer,
@@ -33,7 +36,6 @@ from schemas.requests import (
 )
 from schemas.settings import Settings
 from schemas.sql import statement
-from schemas.tables import key_text
 
 if TYPE_CHECKING:
     from eventlog.listener import Connection
@@ -42,7 +44,7 @@ log = logging.getLogger("memferry.control")
 _PROGRESS_S = 0.2
 _DURABLE_S = 10.0
 _ROWS = 2_000
-_ENTITIES_A_BREATH = 256
+Question = TypeVar("Question", bound=msgspec.Struct)
 
 
 class RequestDesk:
@@ -60,12 +62,17 @@ class RequestDesk:
         ending: threading.Event,
     ) -> None:
         self._ferry = ferry
+        self._settings = settings
         self._projection = settings.projection or ferry.domain.name
         self._snapshot = snapshot
         self._sample = sample
         self._ending = ending
+        self._memory = MemoryAnswers(ferry)
+        self._outbox = OwnOutbox(settings, ferry.written)
         self._answers: dict[RequestKind, Callable[[Connection, Any], None]] = {
             "memory": self._tell_memory,
+            "memory_rows": self._tell_memory_rows,
+            "outbox": self._tell_outbox,
             "catalog": self._tell_catalog,
             "statistics": self._tell_statistics,
             "extraction": self._tell_extraction,
@@ -95,7 +102,8 @@ class RequestDesk:
                 conn.execute(statement("request_failed"), {"id": request, "detail": _reason(error)})
 
     def tick(self, conn: "Connection") -> None:
-        """Nothing is due without a request."""
+        """Let go of what was kept for requests that are over."""
+        self._memory.tick(conn)
 
     def _answer(
         self, conn: "Connection", request: Any, answer: msgspec.Struct | None, state: str
@@ -137,8 +145,11 @@ class RequestDesk:
         self._answer(conn, request, answer, "answered")
 
     def _selection(self, conn: "Connection", request: Any) -> Selection:
+        return self._question(conn, request, Selection)
+
+    def _question(self, conn: "Connection", request: Any, form: type[Question]) -> Question:
         (question,) = conn.execute(statement("request_question"), (request,)).fetchone() or (None,)
-        return msgspec.convert(question or {}, Selection)
+        return msgspec.convert(question or {}, form)
 
     def _counting(self, told: Callable[[int], None]) -> Callable[[], None]:
         """Return what is called every few entities: it tells now and then, and ends in time."""
@@ -159,7 +170,7 @@ class RequestDesk:
         self._answer(conn, request, self._sample(), "answered")
 
     def _tell_snapshot(self, conn: "Connection", request: Any) -> None:
-        self._snapshot.start()
+        self._snapshot.complete()
         while not self._snapshot.done.wait(_PROGRESS_S):
             if self._ending.is_set():
                 return
@@ -167,31 +178,40 @@ class RequestDesk:
         self._answer(conn, request, self._snapshot.progress(), "answered")
 
     def _tell_barrier(self, conn: "Connection", request: Any) -> None:
-        receipts = self._ferry.place_barrier(str(request), "sync", with_memory=False).receipts
-        receipts[-1].durable(_DURABLE_S)  # all are one transaction of the outbox
-        heads = {receipt.partition: receipt.seq for receipt in receipts}
-        self._answer(conn, request, BarrierAnswer(heads), "answered")
+        barrier = self._ferry.place_barrier(str(request), "sync", with_memory=False)
+        barrier.receipts[-1].durable(_DURABLE_S)  # all are one transaction of the outbox
+        heads = {receipt.partition: receipt.seq for receipt in barrier.receipts}
+        answer = BarrierAnswer(heads, barrier.counting, barrier.sums)
+        self._answer(conn, request, answer, "answered")
 
     def _tell_memory(self, conn: "Connection", request: Any) -> None:
-        barrier = self._ferry.place_barrier(str(request), "audit")
-        partitions = self._ferry.identity.partitions
+        question = self._question(conn, request, MemoryQuestion)
+        breathe = self._counting(
+            lambda looked: self._answer(conn, request, SurveyProgress(looked), "working")
+        )
+        answer, rows = self._memory.sums(request, question, breathe)
         with conn.transaction():
-            with conn.cursor() as cursor, cursor.copy(statement("memory_row_copy")) as copy:
-                for kind, entities in barrier.memory:
-                    stream_of = kind.stream_getter()
-                    for number, entity in enumerate(entities()):
-                        if number % _ENTITIES_A_BREATH == 0:
-                            time.sleep(0)  # the app's own threads want the interpreter's lock, too
-                        partition = partition_of(stream_of(entity), partitions)
-                        for table, row in kind.rows(entity):
-                            digest = row_digest(table.name, row).to_bytes(16, "big")
-                            key = key_text(table.key_of(row))
-                            copy.write_row((request, partition, table.name, key, digest))
+            with conn.cursor() as cursor, cursor.copy(statement("memory_sum_copy")) as copy:
+                for row in rows:
+                    copy.write_row((request, *row))
+            self._answer(conn, request, answer, "answered")
+
+    def _tell_memory_rows(self, conn: "Connection", request: Any) -> None:
+        question = self._question(conn, request, MemoryRowsQuestion)
+        with conn.transaction():
+            self._memory.rows(conn, request, question, self._counting(lambda _: None))
             self._answer(conn, request, None, "answered")
+
+    def _tell_outbox(self, conn: "Connection", request: Any) -> None:
+        question = self._question(conn, request, OutboxQuestion)
+        answer = self._outbox.check(whole=question.whole)
+        self._answer(conn, request, answer, "answered")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, FerryError):
         return error.what
+    if type(error).__name__ == "ForeignKeyViolation":  # psycopg is an extra
+        return "who asked took the request back"
     log.error("a request could not be answered", exc_info=error)
     return repr(error)

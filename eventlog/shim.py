@@ -88,6 +88,7 @@ class Ferry(Capturing):
         """After a restart, bring a store to what the log says of its streams."""
         if self.restored:
             self.mark_known(self.restart.bring_back(store))
+        self.digests.spoil(f"kind {store.kind.name!r} was registered")
 
     def transaction(
         self, conn: "Connection", *, timeout: float = 10.0

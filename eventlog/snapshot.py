@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from eventlog.capture import Capturing
 from eventlog.changed import Changed, StateNotRecordable, changed
 from eventlog.outbox.contract import OutboxReader
-from eventlog.stores import DictStore, Store, WindowStore
+from eventlog.stores import DictStore, Store
 from eventlog.watched import WatchedStore
+from eventlog.window_store import WindowStore
 from schemas.control import SnapshotCompleted
 from schemas.errors import FerryError
 from schemas.requests import SnapshotAnswer
@@ -35,6 +36,7 @@ class Snapshot:
         self._gone: list[str] = []
         self._thread: threading.Thread | None = None
         self._begin = threading.Lock()
+        self._completed = False
         self.done = threading.Event()
         self.error: FerryError | None = None
         self.streams = 0
@@ -52,6 +54,15 @@ class Snapshot:
         with self._begin:
             if self._thread is None or self.done.is_set():
                 self._run_in_thread(again=self._thread is not None)
+
+    def complete(self) -> None:
+        """Begin, also where one is done: what was registered since, or stopped, is not recorded.
+
+        What the log holds already is not looked at, as `again` does.
+        """
+        with self._begin:
+            if self._thread is None or self.done.is_set():
+                self._run_in_thread(again=False)
 
     def join(self, timeout: float) -> None:
         """Wait for the thread to end."""
@@ -87,10 +98,11 @@ class Snapshot:
                     self.streams += len(chunk)
                 ferry.mark_whole(kind)
             self._require_none_gone()
-            if not again or self.streams:
+            if self.streams or not self._completed:
                 ferry.record_control(
                     SnapshotCompleted(ferry.source, self.streams, self.entities)
                 ).durable()
+                self._completed = True
         except FerryError as error:
             self.error = error
             log.exception("the snapshot stopped")
@@ -161,6 +173,8 @@ class Snapshot:
         ferry = self._ferry
         ferry.begin_change()
         try:
+            # Memory holds the new state already, and only the log knows what was recorded before.
+            ferry.digests.spoil(f"{store.kind.name} changed without being recorded")
             for key, ended in chunk:
                 entity = store.get(key)
                 if entity is not None:

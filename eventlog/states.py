@@ -1,7 +1,7 @@
 """States recorded: what changed in memory is written as the kind's state-carrying events."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -51,16 +51,19 @@ class States(Recorder):
         apply: Callable[[], None],
         *,
         context: envelope.Context | None = None,
+        lost: Callable[[], Iterable[Any]] = tuple,
     ) -> list[Receipt]:
         """Queue the events of entities as they are to be, then let `apply` change memory.
 
         Shape:   (store, entity, whether it ends); several are one unit. To be called between
                  `begin_change` and `end_change`, with stores that still hold the state before.
+                 `lost` returns the entities that a full ring evicts for these.
         Raises:  EventInvalid, EventTooLarge, StoreMissing, RemovalUnknown and what the outbox says
                  of its room; `apply` was not called then.
         """
         before: dict[str, list[Receipt]] = {}
         prepared = []
+        changed = []
         for store, entity, ends in changes:
             event = _removal(store, entity) if ends else store.kind.snapshot(entity)
             entry = self._entry(event)
@@ -70,13 +73,36 @@ class States(Recorder):
             if not (entry.whole or stream in self._known or stream in before):
                 before[stream] = self._state(store, stream)
             prepared.append((entry, stream, entry.encode(event)))
+            changed.append((store, entry.key(event), None if ends else entity))
         if len(prepared) > 1:
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
         receipts = [self._receipt(*one, context) for one in prepared]
         self._put([*chain.from_iterable(before.values()), *receipts])
         self._known.update(before)
+        if self.digests.counting:
+            self._note_states(before.values(), changed, receipts, lost)
         apply()
         return receipts
+
+    def _note_states(
+        self,
+        before: Iterable[Sequence[Receipt]],
+        changed: Iterable[tuple[Store, Any, Any]],
+        receipts: Sequence[Receipt],
+        lost: Callable[[], Iterable[Any]],
+    ) -> None:
+        """Note, for the sums, what is recorded; stores hold what was before."""
+        for state in before:
+            self.note_first(state)
+        for (store, key, entity), receipt in zip(changed, receipts, strict=True):
+            count = self.digests.of(store.kind)
+            if count is not None:
+                present = None if count.met(key) else store.logged(key)
+                count.note(receipt.partition, key, present, entity, receipt.data)
+                self.digests.relieve(count)
+        if changed and count is not None:
+            for entity in lost():
+                count.evict(receipt.partition, entity)
 
     @property
     def calling_out(self) -> bool:

@@ -28,6 +28,8 @@ class _Held(msgspec.Struct):
     purpose: str
     receipts: list[Receipt]
     renewals: int
+    counting: str = ""
+    sums: str | None = None
     answer: str = "fenced"
     detail: str = ""
     answered: str = ""
@@ -76,6 +78,8 @@ class Switching:
                         "state": held.answer,
                         "detail": held.detail,
                         "heads": msgspec.json.encode(heads).decode(),
+                        "counting": held.counting,
+                        "sums": held.sums,
                     },
                 )
                 held.answered = held.answer
@@ -90,12 +94,17 @@ class Switching:
     def _take(self, fence: str, purpose: str, epoch: int, lease_s: float, renewals: int) -> None:
         ferry = self._ferry
         held = self._held[fence] = _Held(purpose, [], renewals)
+        barrier = None
+        ferry.settle_sums()  # what there is to hash is hashed before writing stands still
         try:
             with ferry.memory_lock:
                 ferry.fence.close(fence, lease_s)
                 if purpose != "hold":
                     barrier = ferry.place_barrier(fence, purpose, epoch=epoch, with_memory=False)
                     held.receipts = barrier.receipts
+            if barrier is not None:
+                held.counting = barrier.counting
+                held.sums = msgspec.json.encode(barrier.sums).decode()
         except FerryError as error:
             ferry.fence.open(fence)
             held.answer, held.detail = "refused", error.what

@@ -20,8 +20,7 @@ from eventlog.outbox.columns import Columns
 from eventlog.outbox.postgres import PostgresOutbox
 from eventlog.outbox.postgres_sql import query
 from eventlog.receipts import OutcomeUnknown, Receipt
-from eventlog.recorder import Recorder
-from eventlog.stores import Store
+from eventlog.recorder import Changed, Recorder
 from schemas import envelope
 from schemas.domain import TransitionRefused
 from schemas.errors import FerryError
@@ -56,8 +55,8 @@ class CallersTransaction:
         self._unit = ""
         self._queued: list[Receipt] = []
         self._own: list[Receipt] = []
-        self._changed: dict[tuple[str, Hashable], tuple[Store, Any]] = {}
-        self._begun: set[str] = set()
+        self._changed: dict[tuple[str, Hashable], Changed] = {}
+        self._begun: dict[str, list[Receipt]] = {}
         self.receipts: list[Receipt] = []
 
     def record(self, event: msgspec.Struct, *, context: envelope.Context | None = None) -> None:
@@ -159,8 +158,7 @@ class CallersTransaction:
         for receipt, row, seq in zip(self._queued, columns.rows, columns.seqs, strict=True):
             receipt.row, receipt.seq = row, seq
         ferry._known.update(self._begun)
-        for (_, key), (store, entity) in self._changed.items():
-            store.put(key, entity)
+        ferry._apply(self._begun.values(), self._changed)
         ferry._recorded += len(self._queued)
         ferry._commit.follow(columns.rows[-1])
         self.receipts = self._own
@@ -176,13 +174,16 @@ class CallersTransaction:
             store = ferry._admit(entry)
             stream = entry.stream(event)
             if not (entry.whole or stream in ferry._known or stream in self._begun):
-                self._begun.add(stream)
-                self._queued += ferry._state(store, stream)
+                self._begun[stream] = ferry._state(store, stream)
+                self._queued += self._begun[stream]
             place = (entry.kind.name, entry.key(event))
-            present = self._changed[place][1] if place in self._changed else store.get(place[1])
-            self._changed[place] = (store, self._evolved(entry, present, event))
+            first, present = (
+                self._changed[place][2:4] if place in self._changed else (store.get(place[1]),) * 2
+            )
+            entity = self._evolved(entry, present, event)
             given = msgspec.structs.replace(context, unit=unit)
             receipt = ferry._receipt(entry, stream, data, given)
+            self._changed[place] = Changed(entry, store, first, entity, event, receipt)
             self._queued.append(receipt)
             self._own.append(receipt)
 

@@ -181,6 +181,10 @@ class WatchedStore:
         element = self.content().get(key, MISSING)
         return None if element is MISSING else self._entity(key, element)
 
+    def logged(self, key: Any) -> Any:
+        """Return the entity as it was recorded last, or None."""
+        return self.was(key) if key in self.recorded else None
+
     def put(self, key: Any, entity: Any) -> None:
         """Set an entity; None ends it.
 
@@ -212,12 +216,29 @@ class WatchedStore:
         if key is not MISSING:
             self.put(key, None)
 
-    def copy(self) -> Callable[[], Iterator[Any]]:
-        """Take a copy now; the returned function iterates over its entities, any time."""
-        recorded = dict(self.recorded)
-        return lambda: self._entities(recorded)
+    def copy(self) -> "WatchedCopy":
+        """Take a copy now."""
+        return WatchedCopy(self, dict(self.recorded))
 
-    def _entities(self, recorded: dict[Any, bytes]) -> Iterator[Any]:
+    def misplaced(self) -> list[str]:
+        """Return what the container holds and no event can say: under a key not its own, say."""
+        found = []
+        with self._lock:
+            keys = list(self.content())
+        for start in range(0, len(keys), CHUNK_ENTITIES):
+            with self._lock:
+                content = self.content()
+                for key in keys[start : start + CHUNK_ENTITIES]:
+                    if key not in content or any(block.covers(key) for block in self.blocks):
+                        continue
+                    try:
+                        self._entity(key, content[key])
+                    except FerryError as error:
+                        found.append(f"{self.kind.name}: {error.what}")
+        return found
+
+    def entities(self, recorded: dict[Any, bytes]) -> Iterator[Any]:
+        """Yield the entities that memory has, by what was recorded at one moment."""
         with self._lock:
             keys = list(dict.fromkeys([*recorded, *self.content()]))
         for start in range(0, len(keys), CHUNK_ENTITIES):
@@ -240,6 +261,22 @@ class WatchedStore:
 
     def _thawed(self, data: bytes) -> Any:
         return self.kind.evolve(None, self._decode(data))
+
+
+class WatchedCopy:
+    """A watched container as it was recorded at one moment, beside what it holds unrecorded."""
+
+    def __init__(self, store: WatchedStore, recorded: dict[Any, bytes]) -> None:
+        self._store = store
+        self._recorded = recorded
+
+    def __call__(self) -> Iterator[Any]:
+        """Return the entities."""
+        return self._store.entities(self._recorded)
+
+    def misplaced(self) -> Iterator[str]:
+        """Yield what no event can say."""
+        yield from self._store.misplaced()
 
 
 def _key_types_of(kind: Kind) -> tuple[type, ...]:

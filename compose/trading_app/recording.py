@@ -12,7 +12,7 @@ import msgspec
 from eventlog import Ferry, Receipt
 from eventlog.reads.memory import Memory
 from eventlog.reads.reader import Reader
-from eventlog.stores import store_for
+from eventlog.window_store import store_for
 from schemas.domain import Kind
 from schemas.trading import DOMAIN
 

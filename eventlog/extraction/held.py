@@ -8,7 +8,7 @@ from eventlog.catalog import Catalog
 from eventlog.extraction.memory import estimate_bytes
 from eventlog.extraction.survey import Held
 from eventlog.extraction.walk import Found, walk
-from eventlog.stores import store_for
+from eventlog.window_store import store_for
 from schemas.domain import Domain, Kind
 from schemas.errors import FerryError
 from schemas.requests import AppWalked, CatalogAnswer, ContainerDescription, StoreDescription

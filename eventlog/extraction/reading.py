@@ -30,6 +30,8 @@ class Stated(NamedTuple):
     line: int
     kind: Kind
     event: msgspec.Struct
+    undeclared: tuple[str, ...] = ()
+    """Names beside the event's fields: nothing reads them."""
 
 
 class Problem(NamedTuple):
@@ -182,7 +184,7 @@ class _Parser:
             return Problem(number, f"its type is {type_name!r}, a {self.kind.name} has {known}")
         try:
             event = self._readers[type_name](data)
-            self._validators[today](event)
+            same = self._validators[today](event) == data
             made = self.kind.evolve(None, event)
             if made is None or self.kind.key_getter()(made) != self.kind.key_getter()(event):
                 return Problem(number, "its state is of another key than it says itself")
@@ -190,7 +192,15 @@ class _Parser:
             return Problem(number, error.what)
         except (msgspec.MsgspecError, ValueError, TypeError, ArithmeticError, LookupError) as error:
             return Problem(number, str(error))
-        return Stated(number, self.kind, event)
+        return Stated(number, self.kind, event, () if same else self._undeclared(type_name, data))
+
+    def _undeclared(self, type_name: str, data: bytes) -> tuple[str, ...]:
+        earlier = self.kind.upcasters.get(type_name)
+        written = earlier.struct if earlier is not None else self._types[type_name]
+        found = msgspec.json.decode(data)
+        if not isinstance(found, dict):
+            return ()  # an array: the decoder has counted it
+        return tuple(sorted(found.keys() - set(written.__struct_encode_fields__)))
 
     def row(self, number: int, names: list[str], row: list[str]) -> Stated | Problem:
         cells = self._fields[self._usual]

@@ -48,6 +48,13 @@ class Pending(Protocol):
     def epoch(self) -> int:
         """The epoch that the lane has from here on, where its own is lower; 0 raises nothing."""
 
+    @property
+    def digest(self) -> str | None:
+        """Return "" where the sealed event's SHA-256 is wanted, None elsewhere."""
+
+    @digest.setter
+    def digest(self, value: str | None) -> None: ...
+
 
 class Named(Pending, Protocol):
     """A waiting event with an id of its own: one that a command recorded."""
@@ -102,6 +109,15 @@ class OutboxRow(NamedTuple):
     event: bytes
 
 
+class Written(NamedTuple):
+    """What a writer knows of its outbox without looking."""
+
+    heads: Mapping[int, LaneHead]
+    """The last event of each lane that has one."""
+    firsts: Mapping[int, int]
+    """Partition → the first seq that is not pruned; 1 where it says nothing."""
+
+
 class Outbox(Protocol):
     """The writing end: one a source, used by one thread at a time."""
 
@@ -113,6 +129,9 @@ class Outbox(Protocol):
 
     def heads(self) -> Mapping[int, LaneHead]:
         """Return the last event of each lane that has one."""
+
+    def firsts(self) -> Mapping[int, int]:
+        """Return the first event of each lane that is not pruned, as it was at the last look."""
 
     def last_row(self) -> int:
         """Return the newest durable row, 0 where there is none."""

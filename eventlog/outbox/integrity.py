@@ -2,8 +2,12 @@
 of it on request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import apsw
 
@@ -58,15 +62,23 @@ def _first_wrong(rows: list[OutboxRow], head: LaneHead, identity: OutboxIdentity
         return f"it ends at seq {rows[-1].seq}, its head says {head.seq}"
     if envelope.digest(rows[-1].event) != head.digest:
         return f"event {head.seq} is not the one that its head was made of"
-    return next((wrong for _, wrong in _breaks(LaneChecks(identity), rows)), None)
+    return next((wrong for _, wrong in breaks(LaneChecks(identity), rows)), None)
 
 
 class LaneChecks:
-    """The checks of all lanes of one outbox; a lane begins at the first event that is given."""
+    """The checks of all lanes of one outbox; a lane goes on behind its head, where one is given.
 
-    def __init__(self, identity: OutboxIdentity) -> None:
+    Others begin at the first event that is given.
+    """
+
+    def __init__(
+        self, identity: OutboxIdentity, heads: Mapping[int, LaneHead] = MappingProxyType({})
+    ) -> None:
         self._identity = identity
-        self._checks: dict[int, LaneCheck] = {}
+        self._checks = {
+            partition: LaneCheck(LaneId(identity.source, identity.generation, partition), head)
+            for partition, head in heads.items()
+        }
         self.broken: set[int] = set()
         """Partitions of which something was found: what comes after it says nothing new."""
 
@@ -85,7 +97,7 @@ class LaneChecks:
         return {partition: check.head for partition, check in self._checks.items()}
 
 
-def _breaks(checks: LaneChecks, rows: list[OutboxRow]) -> Iterator[tuple[int, str]]:
+def breaks(checks: LaneChecks, rows: list[OutboxRow]) -> Iterator[tuple[int, str]]:
     """Yield the first event of each lane that does not continue it: its row, and why."""
     for row in rows:
         if row.partition in checks.broken:
@@ -110,10 +122,21 @@ def _wrong(checks: LaneChecks, row: OutboxRow) -> str | None:
     return f"event {row.seq} is there twice"
 
 
-def check_whole(path: Path) -> tuple[int, list[str]]:
-    """Read a whole outbox; return how many events it holds and what is wrong with them.
+class View(NamedTuple):
+    """One outbox as it was at one moment, however long it is read."""
 
-    Its app may go on meanwhile. Raises: OutboxInvalid where it cannot be read at all.
+    identity: OutboxIdentity | None
+    heads: dict[int, LaneHead]
+    rows: Callable[[int, int], list[OutboxRow]]
+    findings: list[str]
+    """What is wrong with its place itself."""
+
+
+@contextmanager
+def view_of(path: Path, *, pages: bool = True) -> Iterator[View]:
+    """Open a view of a file; raises OutboxInvalid where it cannot be read at all.
+
+    `pages`: SQLite looks at every page of it first.
     """
     require_recent_sqlite()
     require_outbox(path)
@@ -123,27 +146,44 @@ def check_whole(path: Path) -> tuple[int, list[str]]:
         try:
             with db:  # one view of the file, from the first page to the last
                 identity = read_identity(db, path)
-                findings = [said for (said,) in db.execute("PRAGMA quick_check(10)")]
-                found = _check_events(db, identity, [said for said in findings if said != "ok"])
+                looked = db.execute("PRAGMA quick_check(10)") if pages else ()
+                said = [said for (said,) in looked]
+                heads = read_heads(db) if identity is not None else {}
+                findings = [one for one in said if one != "ok"]
+                yield View(identity, heads, partial(read_rows, db), findings)
         finally:
             db.close()
-    return found
 
 
-def _check_events(
-    db: apsw.Connection, identity: OutboxIdentity | None, findings: list[str]
-) -> tuple[int, list[str]]:
-    if identity is None:
-        return 0, [*findings, "the file is empty"]
-    checks, count, after = LaneChecks(identity), 0, 0
-    while rows := read_rows(db, after, _CHUNK):
-        findings += [f"row {row}: {wrong}" for row, wrong in _breaks(checks, rows)]
-        count, after = count + len(rows), rows[-1].row
-    heads = read_heads(db)
-    for partition, head in checks.heads().items():
-        if partition not in checks.broken and head != heads.get(partition):
-            findings.append(f"partition {partition} ends at {head}, not at {heads.get(partition)}")
-    return count, findings
+def check_whole(path: Path) -> tuple[int, list[str]]:
+    """Read a whole outbox; return how many events it holds and what is wrong with them.
+
+    Its app may go on meanwhile. Raises: OutboxInvalid where it cannot be read at all.
+    """
+    with view_of(path) as view:
+        if view.identity is None:
+            return 0, [*view.findings, "the file is empty"]
+        checks, findings, count = LaneChecks(view.identity), list(view.findings), 0
+        for rows in chunks_of(view, _CHUNK):
+            findings += [f"row {row}: {wrong}" for row, wrong in breaks(checks, rows)]
+            count += len(rows)
+        return count, findings + ends(checks, view.heads)
+
+
+def chunks_of(view: View, size: int, after: int = 0) -> Iterator[list[OutboxRow]]:
+    """Yield the events of an outbox behind a row, in commit order."""
+    while rows := view.rows(after, size):
+        yield rows
+        after = rows[-1].row
+
+
+def ends(checks: LaneChecks, heads: Mapping[int, LaneHead]) -> list[str]:
+    """Return which whole lanes do not end where the outbox itself says that they do."""
+    return [
+        f"partition {partition} ends at {head}, not at {heads.get(partition)}"
+        for partition, head in checks.heads().items()
+        if partition not in checks.broken and head != heads.get(partition)
+    ]
 
 
 def _damaged(path: Path, lane: LaneId | None, what: str) -> OutboxInvalid:

@@ -36,7 +36,10 @@ def number(
         # A barrier raises its lane's epoch, what follows keeps it: it never falls in a lane.
         epoch = lanes_epoch if lanes_epoch > item.epoch else item.epoch
         event = seal(item.head, item.data, seq, epoch, chain)
-        places[partition] = (seq, digest_of(event), epoch)
+        digest = digest_of(event)
+        places[partition] = (seq, digest, epoch)
+        if item.digest is not None:
+            item.digest = digest
         seqs.append(seq)
         sealed.append(event)
     columns = Columns(

@@ -33,7 +33,7 @@ def open_outbox(settings: Settings, identity: OutboxIdentity) -> AnyOutbox:
     """
     if settings.outbox.kind == "sqlite":
         return SqliteOutbox(settings.outbox_path, identity)
-    place = _place(settings)
+    place = postgres_place(settings)
     from eventlog.outbox.postgres import PostgresOutbox  # noqa: PLC0415  (behind the driver)
 
     return PostgresOutbox(place, identity)
@@ -43,7 +43,7 @@ def open_reader(settings: Settings) -> AnyReader:
     """Open the outbox for reading; raises as `open_outbox` does, OutboxInvalid where none is."""
     if settings.outbox.kind == "sqlite":
         return SqliteOutboxReader(settings.outbox_path)
-    place = _place(settings)
+    place = postgres_place(settings)
     from eventlog.outbox.postgres_reader import PostgresOutboxReader  # noqa: PLC0415
 
     return PostgresOutboxReader(place)
@@ -53,7 +53,7 @@ def has_outbox(settings: Settings) -> bool:
     """Say whether there is an outbox, of whatever source; makes none."""
     if settings.outbox.kind == "sqlite":
         return settings.outbox_path.exists()
-    place = _place(settings)
+    place = postgres_place(settings)
     from eventlog.outbox.postgres_place import first_connection, read_identity  # noqa: PLC0415
 
     with first_connection(place, "outbox reader") as conn:
@@ -88,7 +88,8 @@ def lock_relay(settings: Settings, reader: AnyReader) -> Callable[[], None]:
     return reader.close
 
 
-def _place(settings: Settings) -> "Place":
+def postgres_place(settings: Settings) -> "Place":
+    """Return where a PostgreSQL outbox is; raises DriverMissing, SettingsInvalid."""
     load_driver('`outbox.kind` is "postgres"')
     from eventlog.outbox.postgres_place import Place  # noqa: PLC0415  (behind the driver)
 

@@ -35,6 +35,7 @@ from eventlog.outbox.postgres_place import (
     describe,
     first_connection,
     lock_for_writing,
+    read_firsts,
     read_heads,
     read_identity,
 )
@@ -78,6 +79,7 @@ class PostgresOutbox:
             self.writer = claimed[0]
             self._last_row: int = claimed[1]
             self._heads = read_heads(self._conn, self._schema)
+            self._firsts = read_firsts(self._conn, self._schema)
             (held,) = self._conn.execute(query("commands_held", self._schema))
             self._held_commands = bool(held[0])
         except BaseException:
@@ -123,6 +125,10 @@ class PostgresOutbox:
     def heads(self) -> Mapping[int, LaneHead]:
         """Return the last event of each lane that has one."""
         return dict(self._heads)
+
+    def firsts(self) -> Mapping[int, int]:
+        """Return the first event of each lane that is not pruned."""
+        return self._firsts
 
     def last_row(self) -> int:
         """Return the newest durable row, 0 where there is none."""
@@ -246,6 +252,7 @@ class PostgresOutbox:
                 deleted = self._conn.execute(query("prune", self._schema), given).rowcount
                 if deleted:
                     self._conn.execute(query("commands_forget", self._schema), given)
+                    self._firsts = read_firsts(self._conn, self._schema)  # before others see it
         except psycopg.OperationalError:
             return 0
         return deleted

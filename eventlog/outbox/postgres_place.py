@@ -96,6 +96,11 @@ def read_heads(conn: Connection, schema: str) -> dict[int, LaneHead]:
     return {partition: LaneHead(seq, digest, epoch) for partition, seq, digest, epoch in rows}
 
 
+def read_firsts(conn: Connection, schema: str) -> dict[int, int]:
+    """Return the first event of each lane that is not pruned."""
+    return dict(conn.execute(query("firsts_read", schema)).fetchall())
+
+
 def hold(conn: Connection, key: str) -> bool:
     """Take a lock that lasts as long as the connection; say whether it was free."""
     (taken,) = conn.execute(query("lock_try", ""), (key,)).fetchone() or (False,)

@@ -35,6 +35,7 @@ from eventlog.outbox.sqlite_reader import (
     FORMAT,
     LAST_ROW,
     damage_named,
+    read_firsts,
     read_heads,
     read_identity,
     read_rows,
@@ -84,6 +85,7 @@ class SqliteOutbox:
                 shut_out(self._db, self._writer)
                 require_whole_end(self._db, path, identity)
                 self._heads = read_heads(self._db)
+                self._firsts = read_firsts(self._db)
                 self._last_row: int = self._db.execute(LAST_ROW).get
                 self._page_bytes: int = self._db.execute("PRAGMA page_size").get
                 self._held_commands = bool(
@@ -116,6 +118,10 @@ class SqliteOutbox:
     def heads(self) -> Mapping[int, LaneHead]:
         """Return the last event of each lane that has one."""
         return dict(self._heads)
+
+    def firsts(self) -> Mapping[int, int]:
+        """Return the first event of each lane that is not pruned."""
+        return self._firsts
 
     def last_row(self) -> int:
         """Return the newest durable row, 0 where there is none."""
@@ -169,6 +175,8 @@ class SqliteOutbox:
             with self._db:
                 deleted = prune(self._db, self._heads, safe, limit, kept_s)
                 self._require_own()
+                if deleted:
+                    self._firsts = read_firsts(self._db)  # known before others see it
         except (apsw.FullError, apsw.BusyError):
             return 0
         return deleted

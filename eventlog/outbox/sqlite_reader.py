@@ -29,6 +29,10 @@ _CHUNK_BYTES = 16 * 1024 * 1024
 """Events read at once are smaller together, or one: memory is bounded, and SQLite's values end at
 a gigabyte."""
 _OLDEST = "SELECT row, seq FROM event WHERE partition = ? ORDER BY seq LIMIT 1"
+_FIRSTS = (
+    "SELECT partition, coalesce((SELECT min(e.seq) FROM event AS e "
+    "WHERE e.partition = lane.partition), seq + 1) FROM lane"
+)
 LAST_ROW = "SELECT coalesce(sum(seq), 0) FROM lane"
 """Every row is of one lane, and each lane counts its own from 1: so it holds when rows are pruned.
 """
@@ -158,6 +162,11 @@ def read_heads(db: apsw.Connection) -> dict[int, LaneHead]:
             "SELECT partition, seq, digest, epoch FROM lane"
         )
     }
+
+
+def read_firsts(db: apsw.Connection) -> dict[int, int]:
+    """Return the first event of each lane that is not pruned."""
+    return {partition: seq for partition, seq in db.execute(_FIRSTS)}
 
 
 def read_identity(db: apsw.Connection, path: Path) -> OutboxIdentity | None:

@@ -161,8 +161,12 @@ class Collection(ABC):
         changes: Sequence[tuple[Any, bool]],
         touched: Iterable[Any],
         apply: Callable[[], None],
+        lost: Callable[[], Iterable[Any]] = tuple,
     ) -> None:
-        """Record entities, each with whether it ends, and change memory in the same step."""
+        """Record entities, each with whether it ends, and change memory in the same step.
+
+        `lost` returns what a full ring evicts for them.
+        """
 
         def apply_seen() -> None:
             for element in touched:
@@ -170,7 +174,8 @@ class Collection(ABC):
             apply()
 
         store = self.store
-        self.ferry.record_states(((store, entity, ends) for entity, ends in changes), apply_seen)
+        stated = ((store, entity, ends) for entity, ends in changes)
+        self.ferry.record_states(stated, apply_seen, lost=lost)
 
     def copy(self, pairs: Sequence[tuple[Any, Any]]) -> Copy:
         """Return the pairs of key and element as they are now, whatever happens to the elements."""

@@ -42,6 +42,10 @@ class Copy:
                 ]
             yield from chunk
 
+    def misplaced(self) -> Iterator[str]:
+        """Yield nothing: a recorded collection files nothing under a key that is not its own."""
+        yield from ()
+
 
 class Copies:
     """The open copies of one collection."""

@@ -39,11 +39,20 @@ class DequeCollection(Collection):
             self.first += lost
             self._note(range(max(last, self.first), self.first + len(node)))
 
-        self.commit(changes, leaving, apply)
+        first, entity = self.first, self.elements.entity
+
+        def evicted() -> list[Any]:
+            gone = [*leaving, *items[: lost - len(leaving)]]
+            return [entity(at, item) for at, item in enumerate(gone, first)]
+
+        self.commit(changes, leaving, apply, evicted if lost else list)
 
     def extend_left(self, items: list[Any]) -> None:
         """Record and add items at the left; what a full one loses at its right ends."""
         node, size = self.node, len(self.node)
+        if node.maxlen is not None:
+            reason = f"{self.name}: numbers of evicted items come again"
+            self.ferry.digests.leave_out(self.kind, reason)
         limit = size + len(items) if node.maxlen is None else node.maxlen
         new = items[::-1][:limit]
         stay = min(size, limit - len(new))

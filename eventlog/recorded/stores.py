@@ -1,10 +1,11 @@
 """Recorded collections as the shim's stores: read, copied, and changed without recording."""
 
-from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Collection as Keys
+from collections.abc import Iterable
 from typing import Any
 
 from eventlog.recorded.collection import Collection
+from eventlog.recorded.copies import Copy
 from eventlog.recorded.deque_collection import DequeCollection
 from eventlog.recorded.list_collection import ListCollection
 from eventlog.recorded.places import MISSING
@@ -55,6 +56,8 @@ class RecordedDictStore:
         element = self._content.get(key, MISSING)
         return None if element is MISSING else self._collection.elements.entity(key, plain(element))
 
+    logged = get
+
     def put(self, key: Any, entity: Any) -> None:
         """Set an entity; None ends it. Nothing is recorded."""
         element = MISSING if entity is None else self._collection.elements.element(entity)
@@ -69,8 +72,8 @@ class RecordedDictStore:
         key = self._key_of(stream)
         return [] if key is MISSING else [self.get(key)]
 
-    def copy(self) -> Callable[[], Iterator[Any]]:
-        """Take a copy now; the returned function iterates over its entities, any time."""
+    def copy(self) -> Copy:
+        """Take a copy now."""
         return self._collection.copy(list(self._content.items()))
 
     def forget(self, stream: str) -> None:
@@ -100,6 +103,8 @@ class RecordedRowStore:
         """Return the entity, or None; a key is the collection's name and a place in it."""
         found = [entity for entity in self._entities(key[1], key[1] + 1) if key[0] == self._name]
         return found[0] if found else None
+
+    logged = get
 
     @property
     def _name(self) -> str:
@@ -132,8 +137,8 @@ class RecordedRowStore:
         pairs = self._pairs() if stream == self._stream else ()
         return [entity(at, plain(element)) for at, element in pairs]
 
-    def copy(self) -> Callable[[], Iterator[Any]]:
-        """Take a copy now; the returned function iterates over its entities, any time."""
+    def copy(self) -> Copy:
+        """Take a copy now."""
         return self._collection.copy(self._pairs())
 
     def forget(self, stream: str) -> None:

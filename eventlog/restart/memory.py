@@ -14,7 +14,8 @@ from eventlog.restart.log import LogCut
 from eventlog.restart.mends import read_mends
 from eventlog.restart.tail import RestartIncomplete, Tail
 from eventlog.restart.unusable import TablesUnusable
-from eventlog.stores import Store, WindowStore
+from eventlog.stores import Store
+from eventlog.window_store import WindowStore
 from schemas.entities import KindNotReadable
 from schemas.lane import LaneBroken, LaneHead
 from schemas.mend import Mend

@@ -56,7 +56,10 @@ def test_a_barrier_raises_every_lane_and_what_follows_keeps_it(app: App) -> None
     for receipt in barrier.receipts:
         lane = [row for row in rows if row.partition == receipt.partition]
         placed = envelope.decode(lane[receipt.seq - 1].event)
-        assert decode_control(placed.type, placed.data) == BarrierPlaced("f-1", "cutover")
+        event = decode_control(placed.type, placed.data)
+        assert isinstance(event, BarrierPlaced)
+        assert (event.barrier, event.purpose) == ("f-1", "cutover")
+        assert receipt.digest == envelope.digest(lane[receipt.seq - 1].event)
         before, behind = receipt.seq - 1, len(lane) - receipt.seq + 1
         assert found[receipt.partition] == [1] * before + [5] * behind
     assert admit(rows) == [None] * (len(rows) - 1)

@@ -9,11 +9,12 @@ import psycopg
 import pytest
 
 from eventlog.receipts import ReceiptTimeout
-from projector.audit.memory import ask
+from projector.audit.memory import memory_of
 from projector.sources import SourceSilent
-from schemas.digest import row_digest
+from schemas.digest import MODULUS, digest_of
 from schemas.lane import partition_of
 from schemas.settings import Postgres, Settings
+from schemas.table_sums import Sums
 from tests.domains.ledger import ACCOUNTS, READINGS
 from tests.eventlog.app import DEADLINE_S, deposited, opened, taken
 from tests.eventlog.attached import Attached
@@ -80,24 +81,20 @@ async def test_an_audit_is_told_what_memory_holds_behind_a_barrier(
     async with projecting(settings):
         await attached.ferry.record(opened("b")).until_applied(DEADLINE_S)
 
-        (answer,) = await asyncio.to_thread(
-            ask, database, settings.projection, ["app-1"], DEADLINE_S
-        )
+        with memory_of(database, settings.projection, ["app-1"], [], DEADLINE_S) as (witness,):
+            pass
 
-    rows: dict[tuple[int, str], dict[str, int]] = {}
-    for name, found in attached.accounts.items():
-        place = (partition_of(f"account/{name}", 3), "accounts")
-        rows.setdefault(place, {})[name] = row_digest(
-            ACCOUNTS.name, (name, found.owner, found.balance, found.opened_at, found.tags)
-        )
-    for reading in attached.rings["m"]:
-        place = (partition_of("reading/m", 3), "readings")
-        rows.setdefault(place, {})[f"m/{reading.number}"] = row_digest(
-            READINGS.name, (reading.meter, reading.number, reading.value)
-        )
-    assert answer.source == "app-1"
-    assert answer.rows == rows
-    assert sum(map(len, rows.values())) == 5
+    for partition in range(3):
+        expected = Sums()
+        for name, found in attached.accounts.items():
+            if partition_of(f"account/{name}", 3) == partition:
+                row = (name, found.owner, found.balance, found.opened_at, found.tags)
+                expected.add(*digest_of(ACCOUNTS)(row))
+        assert witness.sums(partition, "accounts") == expected
+    ring = [digest_of(READINGS)((r.meter, r.number, r.value))[1] for r in attached.rings["m"]]
+    ours = partition_of("reading/m", 3)
+    assert witness.streams(ours, "readings") == {"reading/m": (3, sum(ring) % MODULUS)}
+    assert witness.source == "app-1"
 
 
 async def test_an_audit_of_an_app_that_takes_nothing_more_is_told_why(
@@ -107,8 +104,11 @@ async def test_an_audit_of_an_app_that_takes_nothing_more_is_told_why(
         await attached.ferry.record(opened("a")).until_applied(DEADLINE_S)
         attached.ferry.retire(DEADLINE_S)
 
-        with pytest.raises(SourceSilent, match="source 'app-1' is retired"):
-            await asyncio.to_thread(ask, database, settings.projection, ["app-1"], DEADLINE_S)
+        with (
+            pytest.raises(SourceSilent, match="source 'app-1' is retired"),
+            memory_of(database, settings.projection, ["app-1"], [], DEADLINE_S),
+        ):
+            pass
 
 
 def test_a_database_that_is_away_does_not_keep_the_app_from_recording(

@@ -186,7 +186,9 @@ def test_a_barrier_stands_in_every_lane_behind_what_was_recorded_before_it(app: 
         assert types_of(lane[:place]) == ["ledger.account.opened.v1"] * place
         assert set(types_of(lane[place + 1 :])) == {"ledger.account.closed.v1"}
         event = envelope.decode(lane[place].event)
-        assert decode_control(event.type, event.data) == BarrierPlaced("b-1", "audit")
+        placed = decode_control(event.type, event.data)
+        assert isinstance(placed, BarrierPlaced)
+        assert (placed.barrier, placed.purpose) == ("b-1", "audit")
 
 
 def test_a_barrier_carries_memory_as_it_was(app: App) -> None:

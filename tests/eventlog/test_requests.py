@@ -30,7 +30,15 @@ MakeWriter = Callable[..., Writer]
 class Asked:
     """One request of one source."""
 
-    def __init__(self, writer: Writer, kind: str, *, source: str = "", told: bool = True) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        kind: str,
+        question: msgspec.Struct | None = None,
+        *,
+        source: str = "",
+        told: bool = True,
+    ) -> None:
         self.id = uuid.uuid4()
         self._database = writer.database
         values = {
@@ -39,7 +47,12 @@ class Asked:
             "source": source or writer.source,
             "kind": kind,
         }
-        self._database.execute(query("request_add"), values)
+        with self._database.transaction():
+            self._database.execute(query("request_add"), values)
+            if question is not None:
+                text = msgspec.json.encode(question).decode()
+                given = {"id": self.id, "question": text}
+                self._database.execute(query("request_question"), given)
         if told:
             self._database.execute(query("request_notify"), (writer.projection,))
 
@@ -96,21 +109,6 @@ def test_a_barrier_is_answered_with_its_durable_numbers(writer: Writer) -> None:
     }
     assert heads == barriers
     assert sorted(heads) == [0, 1, 2]
-
-
-def test_memory_is_answered_with_a_digest_of_each_row(
-    writer: Writer, database: psycopg.Connection[Any]
-) -> None:
-    writer.ferry.record_all([opened("a"), opened("b"), taken("m", 1)])
-
-    asked = Asked(writer, "memory")
-
-    assert asked.ended() == ("answered", "", None)
-    rows = database.execute(
-        "SELECT table_name, key, length(digest) FROM memferry.memory_row WHERE request = %s",
-        (asked.id,),
-    ).fetchall()
-    assert sorted(rows) == [("accounts", "a", 16), ("accounts", "b", 16), ("readings", "m/1", 16)]
 
 
 def test_a_snapshot_says_how_far_it_is_until_it_is_done(writer: Writer) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventlog.restart.fold import restore
-from eventlog.stores import store_for
+from eventlog.window_store import store_for
 from tests.domains.ledger import ACCOUNT, Account
 from tests.eventlog.app import (
     DEADLINE_S,

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 
@@ -24,6 +25,7 @@ from tests.eventlog.app import (
     taken,
     types_of,
 )
+from tests.eventlog.recorded.making import Book
 
 MakeApp = Callable[..., App]
 
@@ -181,3 +183,26 @@ def test_a_snapshot_carries_money_as_it_is(make_app: MakeApp) -> None:
     finish(app)
 
     assert fold(rows_of(app.path))["account"] == app.accounts
+
+
+def test_what_was_registered_behind_a_snapshot_is_recorded_by_the_one_a_migration_asks_for(
+    tmp_path: Path,
+) -> None:
+    book = Book(tmp_path / "book.db")
+    snapshot = book.ferry.first_snapshot
+    book.ferry.dict("early", int, content={"a": 1, "b": 2})
+    book.ferry.snapshot()
+    assert snapshot.done.wait(DEADLINE_S)
+    book.ferry.dict("late", int, content={"z": 3})
+
+    recorded = []
+    for _ in range(2):
+        snapshot.complete()
+        assert snapshot.done.wait(DEADLINE_S)
+        recorded.append(snapshot.streams)
+    book.close()
+
+    found = [envelope.decode(row.event) for row in rows_of(book.path)]
+    assert recorded == [1, 0]
+    assert sum(one.type == "app.late.stated.v1" for one in found) == 1
+    assert sum(one.type == "memferry.source.snapshot_completed.v1" for one in found) == 2

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from eventlog.outbox.sqlite import SqliteOutbox
 from eventlog.recorder import Recorder
-from eventlog.stores import DictStore, Store, StoreRefused, WindowStore, store_for
+from eventlog.stores import DictStore, Store, StoreRefused
+from eventlog.window_store import WindowStore, store_for
 from schemas.domain import Kind, TransitionRefused
 from tests.domains.ledger import ACCOUNT, DOMAIN, READING, Account, Reading
 from tests.eventlog.app import (

@@ -15,6 +15,7 @@ from projector.sql import query
 from schemas import envelope
 from schemas.control import BarrierPlaced, decode_control
 from schemas.settings import Settings
+from schemas.table_sums import TableSums
 from tests.eventlog.app import DEADLINE_S, BusyDisk, opened, rows_of
 from tests.eventlog.attached import Attached
 from tests.eventlog.deciding import SHORT_MS, decide, record, state, tell
@@ -58,10 +59,17 @@ def test_the_heads_of_an_answer_are_the_barriers_of_its_epoch(writer: Writer, as
     heads = writer.wait_until_said(fence.id, "fenced").heads
     assert sorted(heads) == [0, 1, 2]
     assert fence.epoch > 1
+    ((counting, said),) = writer.database.execute(
+        "SELECT counting, sums FROM memferry.fence_source WHERE fence = %s", (fence.id,)
+    ).fetchall()
+    sums = msgspec.convert(said, dict[str, dict[str, TableSums]])
     for row in rows_of(writer.settings.outbox_path):
         event = envelope.decode(row.event)
         if heads.get(row.partition) == row.seq:
-            assert decode_control(event.type, event.data) == BarrierPlaced(fence.id, "cutover")
+            placed = decode_control(event.type, event.data)
+            assert isinstance(placed, BarrierPlaced)
+            assert (placed.barrier, placed.purpose) == (fence.id, "cutover")
+            assert (placed.counting, placed.sums) == (counting, sums[str(row.partition)])
             assert event.epoch == fence.epoch
         else:
             assert event.epoch == 1

@@ -43,6 +43,7 @@ class Item:
         self.row = 0
         self.seq = 0
         self.epoch = epoch
+        self.digest: str | None = None
         self.partition = partition
         self.stream = stream
         self.head = _WRITER.head(stream, "id", 0)
