@@ -6,7 +6,7 @@ outside it (the sample app aside) knows what a trade is.
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ import msgspec
 from schemas.derived.description import KindDescription
 from schemas.entities import Entities, entities_of
 from schemas.errors import FerryError
+from schemas.rules import Rules, field_names
 from schemas.tables import Change, Row, Table
 from schemas.upcasting import Read, Upcaster, readers_of
 
@@ -132,6 +133,8 @@ class Domain:
     kinds: tuple[Kind, ...]
     ddl: str
     """SQL that creates every table, view and index in the schema that `search_path` names first."""
+    rules: Rules = field(default_factory=Rules)
+    """What must hold of the data, beyond the types: see `schemas.rules`."""
     by_type: dict[str, tuple[Kind, EventType]] = field(init=False)
     """CloudEvents type → kind and event: those that are written today."""
     readers: dict[str, Reader] = field(init=False)
@@ -157,6 +160,7 @@ class Domain:
                 if table.name in tables:
                     raise DomainInvalid(f"table {table.name} belongs to two kinds")
                 tables[table.name] = table
+            self._require_fields(kind)
         set_field = object.__setattr__  # a frozen dataclass fills its derived fields once
         set_field(self, "by_type", by_type)
         set_field(self, "readers", readers)
@@ -164,11 +168,18 @@ class Domain:
         set_field(self, "kind_of", {event: kind for kind, event in by_type.values()})
         set_field(self, "tables", tables)
 
+    def _require_fields(self, kind: Kind) -> None:
+        known = {*kind.fields}.union(*(event.__struct_fields__ for event in kind.events.values()))
+        for rule in self.rules.about(kind.name):
+            missing = set(field_names(rule)) - known
+            if missing:
+                raise DomainInvalid(f"rule {rule.name}: {kind.name} has no {sorted(missing)}")
+
     def with_kinds(self, kinds: Iterable[Kind]) -> "Domain":
         """Return the domain with more kinds; a hand-written one of the same name stays."""
         present = {kind.name for kind in self.kinds}
         added = tuple(kind for kind in kinds if kind.name not in present)
-        return Domain(self.name, (*self.kinds, *added), self.ddl) if added else self
+        return replace(self, kinds=(*self.kinds, *added)) if added else self
 
     def kind(self, name: str) -> Kind:
         """Return a kind by name; raises DomainInvalid naming those there are."""

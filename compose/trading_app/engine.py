@@ -14,7 +14,7 @@ from compose.trading_app.exchange import Exchange
 from compose.trading_app.lifecycle import Lifecycle
 from compose.trading_app.strategies import Plan
 from compose.trading_app.tape import Tick
-from compose.trading_app.trades import account_of
+from schemas.trading.accounts import account_of
 from schemas.trading.executions import (
     ExecutionCompleted,
     ExecutionFailed,

@@ -8,9 +8,9 @@ import msgspec
 
 from compose.trading_app.acknowledgement import Acknowledgement
 from compose.trading_app.desk import Desk
-from compose.trading_app.trades import account_of
 from eventlog import Receipt
 from schemas.errors import FerryError
+from schemas.trading.accounts import account_of
 from schemas.trading.trades import Side, Trade, TradeOpened
 from schemas.trading.values import Identifier
 

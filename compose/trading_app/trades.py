@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from compose.trading_app.exchange import Fill, fee_of
 from schemas.trading import money
+from schemas.trading.accounts import account_of
 from schemas.trading.trades import (
     Side,
     Trade,
@@ -20,12 +21,6 @@ from schemas.trading.trades import (
 
 INITIAL_CASH = Decimal(1_000_000)
 _PREFIX = "T-"
-
-
-def account_of(symbol: str) -> str:
-    """Return the account that trades a symbol: `main` for IBM, `main.2` for IBM.2."""
-    copy = symbol.partition(".")[2]
-    return f"main.{copy}" if copy else "main"
 
 
 def cash_flow(trade: Trade) -> Decimal:

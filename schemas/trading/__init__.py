@@ -4,6 +4,7 @@ from importlib import resources
 
 from schemas.domain import Domain
 from schemas.trading import executions, market_data, portfolio, strategies, trades
+from schemas.trading.rules import RULES
 
 _DDL_FILES = (
     "market_bars.sql",
@@ -28,4 +29,5 @@ DOMAIN = Domain(
     name="trading",
     kinds=(market_data.KIND, strategies.KIND, trades.KIND, executions.KIND, portfolio.KIND),
     ddl=_ddl(),
+    rules=RULES,
 )

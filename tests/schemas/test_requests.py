@@ -12,12 +12,15 @@ from schemas.requests import (
     CatalogAnswer,
     ContainerDescription,
     ExtractionAnswer,
+    MemoryAnswer,
+    OutboxAnswer,
     RequestKind,
     SampleAnswer,
     SnapshotAnswer,
     StatisticsAnswer,
     StoreDescription,
 )
+from schemas.table_sums import TableSums
 
 ANSWERS: list[msgspec.Struct] = [
     CatalogAnswer(
@@ -42,7 +45,9 @@ ANSWERS: list[msgspec.Struct] = [
         ],
     ),
     SnapshotAnswer(3, 9, False, "an entity is invalid"),
-    BarrierAnswer({0: 5, 2: 9}),
+    BarrierAnswer({0: 5, 2: 9}, "c-1", {0: {"accounts": TableSums("", None)}}),
+    MemoryAnswer("b-1", {0: (5, "ab" * 32)}, ["account: 'a' holds the entity of 'b'"]),
+    OutboxAnswer(7, ["row 3: it is broken"], {0: 1}, {0: (7, "ab" * 32)}),
     ExtractionAnswer("app-1", 17, {"account": 3}),
     SampleAnswer(7, ["account a: balance"]),
 ]
@@ -63,7 +68,8 @@ def test_a_snapshot_that_stopped_for_no_reason_has_none() -> None:
 
 def test_what_may_be_asked_does_not_change_under_apps_out_there() -> None:
     assert get_args(RequestKind) == (
-        "memory", "catalog", "snapshot", "barrier", "sample", "statistics", "extraction"
+        "memory", "memory_rows", "outbox", "catalog", "snapshot", "barrier", "sample",
+        "statistics", "extraction",
     )  # fmt: skip
 
 

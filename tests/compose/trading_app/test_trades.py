@@ -3,7 +3,8 @@ from decimal import Decimal
 import pytest
 
 from compose.trading_app.desk import Desk
-from compose.trading_app.trades import INITIAL_CASH, account_of, cash_flow
+from compose.trading_app.trades import INITIAL_CASH, cash_flow
+from schemas.trading.accounts import account_of
 from tests.compose.trading_app.trading import trade
 
 
