@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import psycopg
 
-from projector.audit.run import AuditResult
+from projector.audit.report import Report
+from projector.audit.result import AuditResult
 from projector.log import Log
 from projector.migration.effects import Effects
 from projector.migration.progress import MigrationProgress, Watcher
@@ -32,6 +33,8 @@ class Found(msgspec.Struct):
     catalog: list[CatalogAnswer] = []
     savepoints: list[Savepoint] = []
     audits: list[AuditResult] = []
+    validation: Report | None = None
+    """What the five levels said of the tables."""
     barrier_ms: list[float] = []
     """How long barriers took from memory to the tables."""
     cutover: Switched | None = None

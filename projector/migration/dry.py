@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 import psycopg
 
-from projector.audit.run import AuditResult, audit
+from projector.audit.report import Report
+from projector.audit.result import AuditResult
+from projector.audit.run import audit
+from projector.audit.validation import validate
 from projector.migration.effects import Told
 from projector.migration.record import Mode
 from projector.migration.switch import Switched
@@ -87,6 +90,15 @@ class RecordedEffects:
         """Compare log and tables, which leaves nothing behind."""
         self.said.append("  ask every source what its memory holds, at a barrier of its own")
         return await audit(self._settings, self._domain, with_memory=False, timeout_s=timeout_s)
+
+    async def keep_digests(self, sources: Sequence[str], timeout_s: float) -> AuditResult | None:
+        """Say it."""
+        self.said.append(f"  {len(self._domain.tables)} tables keep digests until the end")
+        return None
+
+    async def validate(self, timeout_s: float) -> Report:
+        """Look at the tables on the five levels, which leaves nothing behind."""
+        return await validate(self._settings, self._domain, "tables", timeout_s=timeout_s)
 
     def analyze(self) -> None:
         """Say it."""

@@ -6,7 +6,8 @@ The phases know no other way. What is only looked at is looked at in both.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
-from projector.audit.run import AuditResult
+from projector.audit.report import Report
+from projector.audit.result import AuditResult
 from projector.migration.record import Mode
 from projector.migration.switch import Switched
 from projector.replay.savepoints import Savepoint
@@ -47,6 +48,12 @@ class Effects(Protocol):
 
     async def audit(self, timeout_s: float) -> AuditResult:
         """Compare the witnesses; in a dry run without memory, which would write a barrier."""
+
+    async def keep_digests(self, sources: Sequence[str], timeout_s: float) -> AuditResult | None:
+        """Have the tables keep digests until the end, and compare; None where that was done."""
+
+    async def validate(self, timeout_s: float) -> Report:
+        """Look at the tables on the five levels."""
 
     def analyze(self) -> None:
         """Let PostgreSQL's planner know the tables as they are."""

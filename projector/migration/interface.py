@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 
-from projector.audit.run import audit
-from projector.audit.validation import Validation, validate
+from projector.audit.report import Report
+from projector.audit.scope import Scope
+from projector.audit.validation import Source, validate
+from projector.audit.work import kept_audit
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
 from projector.decisions import publish_decisions
@@ -21,7 +23,12 @@ from projector.migration.live import LiveEffects
 from projector.migration.phases import PHASES
 from projector.migration.progress import MigrationProgress, Watcher
 from projector.migration.record import Mode, lock, newest, phases
-from projector.migration.result import MigrationResult, PhaseResult, SwitchResult
+from projector.migration.result import (
+    MigrationResult,
+    SwitchResult,
+    last_audit,
+    phase_results,
+)
 from projector.migration.run import run_phases
 from projector.migration.switch import switch
 from projector.progress import Progress
@@ -164,10 +171,11 @@ class ZeroDowntimeMigration:
         """
         return _block(resume(self.settings, self.domain, timeout_s, on_progress))
 
-    def validate(self, *, with_memory: bool = True, timeout_s: float = 60.0) -> Validation:
-        """Compare counts, keys and digests of memory, log and tables."""
-        found = audit(self.settings, self.domain, with_memory=with_memory, timeout_s=timeout_s)
-        return validate(_block(found))
+    def validate(
+        self, source: Source = "log", target: Source | None = "tables", *, timeout_s: float = 60.0
+    ) -> Report:
+        """Look at a source, and a target alike, on the five levels; see `audit.validation`."""
+        return _block(validate(self.settings, self.domain, source, target, timeout_s=timeout_s))
 
     def status(self) -> Status:
         """Return where everything stands, the phase included."""
@@ -228,7 +236,6 @@ class ZeroDowntimeMigration:
     def _result(self, run: Context, closed: FerryError | None) -> MigrationResult:
         found, cutover = run.found, run.found.cutover
         records = [] if run.effects.dry else phases(run.conn, run.effects.migration)
-        began = records[0].entered_at if records else None
         return MigrationResult(
             migration=run.effects.migration,
             mode=run.mode,
@@ -241,18 +248,9 @@ class ZeroDowntimeMigration:
             epoch=cutover.epoch if cutover else None,
             sources=found.sources,
             savepoints=[point.name for point in found.savepoints],
-            phases=[
-                PhaseResult(
-                    record.phase,
-                    record.outcome,
-                    record.detail,
-                    (record.entered_at - began).total_seconds(),
-                    ((record.left_at or record.entered_at) - record.entered_at).total_seconds(),
-                )
-                for record in records
-                if began is not None
-            ],
-            validation=validate(found.audits[-1]) if found.audits else None,
+            phases=phase_results(records),
+            audit=last_audit(run.settings, run.projection, found.audits),
+            validation=found.validation,
         )
 
     async def _switch_back(self, domain: Domain, without_audit: bool) -> SwitchResult:
@@ -279,7 +277,9 @@ class ZeroDowntimeMigration:
 
     async def _require_memory_whole(self, domain: Domain) -> None:
         timeout_s = self.settings.migration.timeout_ms / 1000
-        found = await audit(self.settings, domain, with_tables=False, timeout_s=timeout_s)
+        found = await kept_audit(
+            self.settings, domain, Scope(with_tables=False, timeout_s=timeout_s)
+        )
         # Where the log does not fold over a parked event, it says nothing against the app's memory.
         differ = [finding for finding in found.findings if not finding.parked]
         if differ:

@@ -1,6 +1,7 @@
 """A migration's effects, done: in PostgreSQL, in the control topic, in the running apps."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
@@ -8,7 +9,13 @@ from typing import Any, Literal
 import psycopg
 from psycopg import sql
 
-from projector.audit.run import AuditResult, audit
+from projector.audit.kept_digests import begin_keeping, end_keeping, kept_tables
+from projector.audit.report import Report
+from projector.audit.result import AuditResult
+from projector.audit.run import audit_with_marks
+from projector.audit.scope import Scope
+from projector.audit.validation import validate
+from projector.audit.work import kept_audit
 from projector.control_tables import establish
 from projector.control_topic import read_control
 from projector.decisions import publish_decisions
@@ -19,6 +26,7 @@ from projector.migration.hold import Hold
 from projector.migration.ledger import Ledger
 from projector.migration.record import Mode
 from projector.migration.switch import Switched, switch, switch_without_fence
+from projector.migration.unchanged import Base, base_of
 from projector.replay.savepoints import Savepoint, list_all, take
 from projector.sources import active_sources, asking
 from projector.sql import query
@@ -26,6 +34,8 @@ from schemas.domain import Domain
 from schemas.position import FIRST_GENERATION, kafka_topic
 from schemas.requests import RequestKind
 from schemas.settings import Settings
+
+log = logging.getLogger("memferry.migration")
 
 
 class LiveEffects:
@@ -42,6 +52,7 @@ class LiveEffects:
         self._projection = projection
         self._ledger = Ledger(conn, projection)
         self._hold: Hold | None = None
+        self._base: Base | None = None
         self.migration = ""
 
     async def open(self, mode: Mode, first_phase: str) -> tuple[Mode, str]:
@@ -70,7 +81,8 @@ class LiveEffects:
         self._ledger.leave(outcome, detail)
 
     def end(self, state: Literal["finished", "undone"], reason: str) -> None:
-        """End the migration, in the trail."""
+        """End the migration, in the trail; the tables keep digests no longer."""
+        end_keeping(self._conn, self._projection)
         self._ledger.end(state, reason)
 
     async def ask(
@@ -92,8 +104,28 @@ class LiveEffects:
         return await take(self._conn, self._settings, self._projection, name)
 
     async def audit(self, timeout_s: float) -> AuditResult:
-        """Compare memory, log and tables."""
-        return await audit(self._settings, self._domain, timeout_s=timeout_s)
+        """Compare memory, log and tables; the history keeps it."""
+        return await kept_audit(self._settings, self._domain, Scope(timeout_s=timeout_s))
+
+    async def keep_digests(self, sources: Sequence[str], timeout_s: float) -> AuditResult | None:
+        """Have the tables keep digests, then compare: a later look need not read a row."""
+        if self._base is not None:
+            return None
+        conn, name = self._conn, self._projection
+        left = await asyncio.to_thread(begin_keeping, conn, name, self._domain)
+        if left:
+            log.info("compared by audits alone, for their columns' types: %s", ", ".join(left))
+        scope = Scope(timeout_s=timeout_s)
+        found = await audit_with_marks(self._settings, self._domain, scope, with_kept=True)
+        if found.result.all_equal:
+            self._base = base_of(found.marks, sources, kept_tables(conn, name))
+        return found.result
+
+    async def validate(self, timeout_s: float) -> Report:
+        """Look at the tables on the five levels; the history keeps it."""
+        return await validate(
+            self._settings, self._domain, "tables", timeout_s=timeout_s, keep=True
+        )
 
     def analyze(self) -> None:
         """ANALYZE every table of the projection."""
@@ -133,8 +165,10 @@ class LiveEffects:
     async def switch(
         self, route: Literal["memory", "postgres"], sources: Sequence[str]
     ) -> Switched | None:
-        """Fence, barriers, decision."""
-        return await switch(self._conn, self._settings, self._projection, route, sources)
+        """Fence, barriers, comparison with what the tables kept, decision."""
+        base = self._base if route == "postgres" else None
+        self._base = None  # what comes behind a switch is another matter
+        return await switch(self._conn, self._settings, self._projection, route, sources, base=base)
 
     def clean(self) -> None:
         """Remove requests that nobody waits for any more."""

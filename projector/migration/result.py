@@ -1,12 +1,27 @@
 """What a run came to, for programs."""
 
+import datetime
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from projector.audit.validation import Validation
-from projector.migration.record import Mode
+from projector.audit.audit_report import report_of_audit
+from projector.audit.report import Report
+from projector.audit.result import AuditResult
+from projector.migration.record import Mode, PhaseRecord
 from projector.route import Route
+from schemas.settings import Settings
+
+
+def last_audit(settings: Settings, projection: str, audits: Sequence[AuditResult]) -> Report | None:
+    """Return the last audit's report; None where there was none."""
+    if not audits:
+        return None
+    now = datetime.datetime.now(datetime.UTC)
+    return report_of_audit(
+        audits[-1], projection=projection, started_at=now, threshold=settings.audit.threshold
+    )
 
 
 class PhaseResult(msgspec.Struct, frozen=True):
@@ -18,6 +33,20 @@ class PhaseResult(msgspec.Struct, frozen=True):
     started_s: float
     """Since the migration began."""
     seconds: float
+
+
+def phase_results(records: Sequence[PhaseRecord]) -> list[PhaseResult]:
+    """Return what the ledger has of each stay in a phase, counted from the first."""
+    return [
+        PhaseResult(
+            record.phase,
+            record.outcome,
+            record.detail,
+            (record.entered_at - records[0].entered_at).total_seconds(),
+            ((record.left_at or record.entered_at) - record.entered_at).total_seconds(),
+        )
+        for record in records
+    ]
 
 
 class MigrationResult(msgspec.Struct, frozen=True):
@@ -40,7 +69,10 @@ class MigrationResult(msgspec.Struct, frozen=True):
     sources: list[str]
     savepoints: list[str]
     phases: list[PhaseResult]
-    validation: Validation | None
+    audit: Report | None
+    """The last comparison of memory, log and tables."""
+    validation: Report | None
+    """What the five levels said of the tables."""
     effects: list[str] = []
 
     @property

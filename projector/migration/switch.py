@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import psycopg
@@ -19,6 +19,7 @@ import psycopg
 from projector.decisions import decide, publish_decisions
 from projector.migration import fences
 from projector.migration.fences import Fence, FenceBroken
+from projector.migration.unchanged import Base, require_unchanged
 from projector.parked import require_nothing_parked
 from projector.route import Route, followers, read_route
 from projector.sql import query
@@ -44,6 +45,10 @@ class Switched(msgspec.Struct, frozen=True):
     """Source → for how long it held mutations, by its own clock."""
     fence_ms: float
     """From asking for the fence to the decision, by the decider's clock."""
+    compared: tuple[str, ...] = ()
+    """Tables that were compared with memory while writers stood still."""
+    compared_ms: float = 0.0
+    """How much of the fence that took."""
 
     @property
     def pause_ms(self) -> float:
@@ -57,20 +62,26 @@ async def switch(
     projection: str,
     route: Literal["memory", "postgres"],
     sources: Sequence[str],
+    *,
+    base: Base | None = None,
 ) -> Switched:
     """Move reads, with every writer standing still for a moment; return once all follow.
 
+    With a `base` the tables must have moved since as memory did.
+
     Where the fence breaks it is asked for again, `migration.cutover_attempts` times in all.
     Raises: FenceBroken where nothing was decided: reads stay where they were, writers go on.
-            EventsParked likewise, where not all that the log has is in the tables.
+            EventsParked likewise, where not all that the log has is in the tables; TablesChanged
+            where somebody else wrote to them; BaseOutdated where that cannot be said.
             BrokerUnreachable where it is decided, but readers will hear of it later.
     """
     with _listening(conn):
-        fence, took_s = await _decide_at_last(conn, settings, projection, route, sources)
+        move = _Move(conn, settings, projection, route, sources, base)
+        fence, took_s, compared = await _decide_at_last(move)
         await publish_decisions(conn, settings)
         pauses = await asyncio.to_thread(_pauses, conn, settings, fence, sources)
         await asyncio.to_thread(_wait_for_followers, conn, projection, sources)
-    return Switched(route, fence.epoch, fence.id, pauses, took_s * 1000)
+    return Switched(route, fence.epoch, fence.id, pauses, took_s * 1000, *compared)
 
 
 async def switch_without_fence(
@@ -102,29 +113,39 @@ def _listening(conn: psycopg.Connection[Any]) -> Iterator[None]:
             conn.execute("UNLISTEN memferry_fence_answer")
 
 
-async def _decide_at_last(
-    conn: psycopg.Connection[Any],
-    settings: Settings,
-    projection: str,
-    route: Route,
-    sources: Sequence[str],
-) -> tuple[Fence, float]:
-    for _ in range(settings.migration.cutover_attempts - 1):
+class _Move(NamedTuple):
+    conn: psycopg.Connection[Any]
+    settings: Settings
+    projection: str
+    route: Route
+    sources: Sequence[str]
+    base: Base | None
+
+
+_Compared = tuple[tuple[str, ...], float]
+"""The tables that were compared with memory, and the milliseconds that it took."""
+
+
+async def _decide_at_last(move: _Move) -> tuple[Fence, float, _Compared]:
+    for _ in range(move.settings.migration.cutover_attempts - 1):
         try:
-            return await asyncio.to_thread(_decide, conn, settings, projection, route, sources)
+            return await asyncio.to_thread(_decide, move)
         except FenceBroken as error:
             log.warning("the switch is tried again: %s", error.what)
             await asyncio.sleep(_PAUSE_S)
-    return await asyncio.to_thread(_decide, conn, settings, projection, route, sources)
+    return await asyncio.to_thread(_decide, move)
 
 
-def _decide(
-    conn: psycopg.Connection[Any],
-    settings: Settings,
-    projection: str,
-    route: Route,
-    sources: Sequence[str],
-) -> tuple[Fence, float]:
+def _compare(move: _Move, fence: Fence) -> _Compared:
+    if move.base is None:
+        return (), 0.0
+    began = time.perf_counter()
+    compared = require_unchanged(move.conn, move.projection, fence.id, move.base)
+    return compared, (time.perf_counter() - began) * 1000
+
+
+def _decide(move: _Move) -> tuple[Fence, float, _Compared]:
+    conn, settings, projection, route, sources, _ = move
     before = read_route(conn, projection)
     with _control_lock(conn, settings):
         started = time.monotonic()
@@ -138,6 +159,7 @@ def _decide(
             with conn.transaction():
                 if route == "postgres":  # every event before the barriers is applied, or parked
                     require_nothing_parked(conn, projection, "reads stay in memory")
+                compared = _compare(move, fence)
                 values = {"fence": fence.id, "sources": list(sources)}
                 if conn.execute(query("fence_decide"), values).fetchone() is None:
                     raise FenceBroken(
@@ -154,7 +176,7 @@ def _decide(
             with suppress(psycopg.Error):  # a writer whose lease ended may have aborted it first
                 fences.settle(conn, settings, projection, reason, only=fence.id)
             raise
-    return fence, time.monotonic() - started
+    return fence, time.monotonic() - started, compared
 
 
 def _pauses(

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from projector.audit.kept_digests import end_keeping
 from projector.checkpoint import past_zombies
 from projector.control_tables import State, connect, establish, set_state
 from projector.fingerprint import store_fingerprint, tables_changed
@@ -49,7 +50,7 @@ async def replay(
     `after` is the state the projection is left in: `held` at a position in the past, `live` at the
     end. Returns the offsets reached.
     Raises: PositionInvalid, SavepointUnknown, ReplayInProgress, MigrationInProgress,
-            ReadsInPostgres before anything changes;
+            ReadsInPostgres, TablesBusy before anything changes;
             ReplayIncomplete where an event could not be applied.
     """
     async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as topic:
@@ -69,6 +70,7 @@ async def replay(
         require_reads_in_memory(conn, projection.name)
         target = dict(resolve(conn, bounds))
         require_within(target, bounds, kafka_topic(settings.topic, FIRST_GENERATION))
+        end_keeping(conn, projection.name)  # a migration's run that died may have left it
         _empty(conn, projection.name, domain, target)
         runner = Projector(
             settings, domain, state="rebuilding", until=target, on_progress=on_progress

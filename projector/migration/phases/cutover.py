@@ -3,6 +3,8 @@
 from projector.migration.context import Context
 from projector.migration.fences import FenceBroken
 from projector.migration.phase import GateClosed, Phase
+from projector.migration.phases.cutover_preparation import keep_digests
+from projector.migration.unchanged import BaseOutdated, TablesChanged
 from projector.parked import EventsParked
 
 
@@ -12,7 +14,7 @@ class Cutover(Phase):
     name = "CUTOVER"
 
     def __init__(self) -> None:
-        self._refused: FenceBroken | EventsParked | None = None
+        self._refused: FenceBroken | EventsParked | TablesChanged | BaseOutdated | None = None
 
     async def enter(self, run: Context) -> None:
         """Nothing to prepare: what a dead run left was settled before."""
@@ -21,13 +23,20 @@ class Cutover(Phase):
     async def work(self, run: Context) -> None:
         """Switch; a run that took over after the decision finds it made."""
         if run.route() != "postgres":
-            run.tell(waits_for="the switch")
             try:
-                run.found.cutover = await run.effects.switch("postgres", run.found.sources)
-            except (FenceBroken, EventsParked) as error:
+                try:
+                    await self._switch(run)
+                except BaseOutdated:  # an app started anew meanwhile, or counts anew
+                    await self._switch(run)
+            except (FenceBroken, EventsParked, TablesChanged, BaseOutdated) as error:
                 self._refused = error
                 return
         run.found.hold_ms = await run.effects.release()
+
+    async def _switch(self, run: Context) -> None:
+        await keep_digests(run)  # a run that took over has none to go on from
+        run.tell(waits_for="the switch")
+        run.found.cutover = await run.effects.switch("postgres", run.found.sources)
 
     async def gate(self, run: Context) -> str:
         """Reads are in PostgreSQL."""
@@ -38,7 +47,14 @@ class Cutover(Phase):
                 remedy=self._refused.remedy,
             ) from self._refused
         found = run.found.cutover
-        return f"writers stood still for {found.pause_ms:.1f} ms" if found else ""
+        if found is None:
+            return ""
+        left = ", ".join(sorted(run.domain.tables.keys() - set(found.compared)))
+        beside = f", left to the audits: {left}" if left else ""
+        return (
+            f"writers stood still for {found.pause_ms:.1f} ms, {len(found.compared)} tables "
+            f"compared meanwhile{beside}"
+        )
 
     async def undo(self, run: Context) -> None:
         """Reads return to memory, which has every write."""

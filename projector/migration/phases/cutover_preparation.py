@@ -6,6 +6,7 @@ import msgspec
 
 from projector.migration.context import Context
 from projector.migration.phase import GateClosed, Phase, require_unparked
+from projector.migration.phases.validation import require_equal
 from projector.standing import standing
 from schemas.requests import SampleAnswer
 
@@ -38,6 +39,9 @@ class CutoverPreparation(Phase):
         await run.effects.shadow("shadow", run.found.sources)
         answers = await run.effects.ask(run.found.sources, "sample", _PATIENCE_S)
         self._samples = {s: msgspec.convert(a, SampleAnswer) for s, a in answers.items()}
+        if not any(sample.mismatches for sample in self._samples.values()):
+            run.tell(waits_for="the comparison that the pause will go on from")
+            await keep_digests(run)
 
     async def gate(self, run: Context) -> str:
         """Every read agrees, the tables are close behind, and nobody wrote who must not."""
@@ -67,3 +71,12 @@ class CutoverPreparation(Phase):
         """Reads are compared no more."""
         if run.route() == "shadow":
             await run.effects.shadow("memory", run.found.sources)
+
+
+async def keep_digests(run: Context) -> None:
+    """Have the tables keep digests from a moment at which all is equal; raises GateClosed."""
+    timeout_s = run.settings.migration.timeout_ms / 1000
+    found = await run.effects.keep_digests(run.found.sources, timeout_s)
+    if found is not None:
+        run.found.audits.append(found)
+        require_equal(found)

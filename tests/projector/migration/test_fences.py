@@ -32,7 +32,8 @@ def conn(database: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]
 
 def say(conn: psycopg.Connection[Any], fence: str, source: str, state: str, why: str = "") -> None:
     values = {"fence": fence, "source": source, "state": state, "detail": why}
-    conn.execute(statement("fence_answer"), values | {"heads": '{"0": 7}'})
+    barrier = {"heads": '{"0": 7}', "counting": "c-1", "sums": "{}"}
+    conn.execute(statement("fence_answer"), values | barrier)
 
 
 def state(conn: psycopg.Connection[Any], fence: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
+from projector.audit.kept_digests import kept_tables
 from projector.migration.interface import NothingToSwitch
 from projector.migration.phases import PHASES
 from projector.migration.record import newest
@@ -19,6 +20,9 @@ from tests.projector.migration.stage import DEADLINE_S, Stage
 from tests.projector.waiting import until
 
 NAMES = [phase.name for phase in PHASES]
+_STEPS = ("enter", "work", "gate")
+_KEEPING = (NAMES.index("CUTOVER_PREPARATION"), _STEPS.index("work"))
+"""From behind there the tables keep digests, to the end."""
 
 
 def kill(stage: Stage, dies: str, settings: Settings | None = None) -> None:
@@ -65,14 +69,18 @@ def test_a_run_killed_behind_each_step_of_a_phase_is_finished_by_the_next(
     stage: Stage, database: psycopg.Connection[Any], phase: str
 ) -> None:
     killed = set()
-    for step in ("enter", "work", "gate"):
+    for step in _STEPS:
         kill(stage, f"{phase}.{step}")
         left = newest(database, stage.settings.projection)
         assert left is not None
         assert (left.state, left.phase) == ("running", phase)
         killed.add(left.id)
+        keeps = kept_tables(database, stage.settings.projection) != set()
+        assert keeps == ((NAMES.index(phase), _STEPS.index(step)) >= _KEEPING)
 
     result = stage.migration().run()
+
+    assert kept_tables(database, stage.settings.projection) == set()
 
     assert (result.state, result.route, result.reason) == ("finished", "postgres", "")
     outcomes = [(p.phase, p.outcome) for p in result.phases]
@@ -83,7 +91,7 @@ def test_a_run_killed_behind_each_step_of_a_phase_is_finished_by_the_next(
         *((name, "passed") for name in behind),
     ]
     assert killed == {result.migration}
-    assert result.validation is None or result.validation.passed
+    assert result.audit is None or result.audit.passed
 
 
 def test_writers_whose_fence_nobody_ends_go_on_by_themselves(

@@ -4,6 +4,7 @@ import msgspec
 import psycopg
 import pytest
 
+from projector.audit.kept_digests import Kept, begin_keeping, kept_tables, read_kept
 from projector.audit.run import audit
 from projector.replay.in_place import replay
 from projector.replay.savepoints import checkpoint_position, take
@@ -84,6 +85,18 @@ async def test_rows_that_nobody_recorded_are_gone_after_a_replay(
 
     await replay_to_end(settings)
 
+    assert tables(database, settings.projection) == projected.expected()
+
+
+async def test_digests_that_a_dead_migration_left_to_be_kept_end_with_a_replay(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    begin_keeping(database, settings.projection, DOMAIN)
+
+    await replay_to_end(settings)
+
+    assert kept_tables(database, settings.projection) == set()
+    assert read_kept(database, settings.projection) == Kept({}, frozenset())
     assert tables(database, settings.projection) == projected.expected()
 
 

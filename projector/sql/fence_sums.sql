@@ -1,0 +1,1 @@
+SELECT source, counting, sums FROM memferry.fence_source WHERE fence = %s

@@ -1,0 +1,1 @@
+DELETE FROM memferry.kept_digest WHERE projection = %s

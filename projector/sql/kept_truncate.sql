@@ -1,0 +1,2 @@
+CREATE TRIGGER memferry_kept_truncate AFTER TRUNCATE ON {table}
+FOR EACH STATEMENT EXECUTE FUNCTION {function}()
