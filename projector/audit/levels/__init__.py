@@ -1,0 +1,1 @@
+"""The five levels of validation: each looks at records as they come, and says what it found."""

@@ -1,0 +1,1 @@
+"""The mathematics of the statistical level: streaming, in bounded memory, in plain Python."""
