@@ -151,8 +151,19 @@ def metrics_served(
     if not port:
         yield 0
         return
+    collector = ProjectorCollector(settings, projection, progress)
+    with collector_served(collector, port, "`--metrics-port` or `projector.metrics_port`"):
+        yield port
+
+
+@contextmanager
+def collector_served(collector: Collector, port: int, chosen_by: str) -> Iterator[None]:
+    """Serve what a collector gives on loopback meanwhile, from a thread of its own.
+
+    `chosen_by` says how the operator chooses the port. Raises: MetricsPortTaken.
+    """
     registry = CollectorRegistry()
-    registry.register(ProjectorCollector(settings, projection, progress))
+    registry.register(collector)
     try:
         server, thread = start_http_server(port, addr=_HOST, registry=registry)
     except (OSError, OverflowError) as error:
@@ -160,11 +171,10 @@ def metrics_served(
         raise MetricsPortTaken(
             f"metrics cannot be served at port {port}: {cause}",
             where=f"{_HOST}:{port}",
-            remedy="choose another with `--metrics-port` or `projector.metrics_port`; "
-            "0 serves none",
+            remedy=f"choose another with {chosen_by}; 0 serves none",
         ) from error
     try:
-        yield port
+        yield
     finally:
         server.shutdown()
         server.server_close()

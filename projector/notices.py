@@ -78,7 +78,7 @@ class Notices:
         return notice
 
     def _listening(self) -> psycopg.Connection[Any]:
-        conn = connect(_kept_alive(self._settings), self._role)
+        conn = connect(kept_alive(self._settings), self._role)
         try:
             conn.add_notify_handler(self._hear)  # of what comes while another LISTEN is answered
             for channel in self._channels:
@@ -110,7 +110,7 @@ class Notices:
             conn.close()
 
 
-def _kept_alive(settings: Settings) -> Settings:
+def kept_alive(settings: Settings) -> Settings:
     """Return settings whose connections notice a silent end, where they do not say how."""
     with contextlib.suppress(psycopg.ProgrammingError):  # `connect` says what is wrong with it
         said = conninfo_to_dict(settings.postgres.dsn)

@@ -56,7 +56,7 @@ app.command(mend.mend)
 app.command(sql.app)
 app.command(wait.wait)
 app.command(parked.app)
-app.command(audit.audit)
+app.command(audit.app)
 app.command(validate.validate)
 app.command(status.status)
 app.command(outbox.outbox)
@@ -100,7 +100,12 @@ def _configure_logs() -> None:
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
+            # Plain tracebacks: others show variables, of which one may be a password.
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                pad_event_to=0,
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
         ],
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,

@@ -66,7 +66,7 @@ def test_a_closed_gate_ends_with_1_and_says_what_to_do_next(
     assert (found["phases"][-1]["phase"], found["phases"][-1]["outcome"]) == (
         "VALIDATION", "closed"
     )  # fmt: skip
-    assert [t["digests"] for t in found["validation"]["tables"]] == [False, True]
+    assert [t["equal"] for t in found["audit"]["tables"]] == [False, True]
     for done in (document, dry):
         assert "closed 1 rows differ, in accounts: tables: table accounts, key w-1" in done.said
         assert "next `memferry audit` names every row" in done.said
