@@ -9,10 +9,11 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from compose.demo.plots import Bar, Mark, Series, bars, plot
 from compose.demo.recording import Course
 from compose.demo.summary import Summary
 from compose.demo.watch import Sample
+from compose.plots.bars import Bar, bars
+from compose.plots.lines import Mark, Series, plot
 
 _RATE_SAMPLES = 4
 _DOTS_MAX = 4_000
