@@ -46,6 +46,7 @@ async def read_control(
             await asyncio.to_thread(conn.execute, query("control_lock"), (topic,))
             row = conn.execute(query("control_read"), (topic,)).fetchone()
             offset: int = row[0] if row else 0
+            begun = offset
             checks = {
                 source: LaneCheck(decision_lane(source), LaneHead(seq, digest, epoch))
                 for source, seq, digest, epoch in conn.execute(query("control_lanes"), (topic,))
@@ -63,13 +64,14 @@ async def read_control(
                         where=f"topic {topic}, offset {offset} of {end}",
                         remedy="look at Kafka; nothing was changed",
                     )
-            conn.execute(query("control_advance"), (topic, offset))
-            for source, check in checks.items():
-                head = check.head
-                conn.execute(
-                    query("control_lane_advance"),
-                    (topic, source, head.seq, head.digest, head.epoch),
-                )
+            if offset != begun:  # else who may only read can look, too
+                conn.execute(query("control_advance"), (topic, offset))
+                for source, check in checks.items():
+                    head = check.head
+                    conn.execute(
+                        query("control_lane_advance"),
+                        (topic, source, head.seq, head.digest, head.epoch),
+                    )
             sources = conn.execute(query("sources_read"), (settings.topic,)).fetchall()
         return {name for name, *_ in sources}
 

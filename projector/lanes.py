@@ -58,6 +58,10 @@ class LaneBook:
         """Records skipped because they were applied before."""
         return sum(check.duplicates for check in self._checks.values())
 
+    def heads(self) -> dict[LaneId, LaneHead]:
+        """Return the head of each lane that has events."""
+        return {check.lane: check.head for check in self._checks.values()}
+
     def admit(self, record: "ConsumerRecord[bytes, bytes]") -> tuple[Envelope, LaneCheck] | None:
         """Return a record's envelope and its lane, moved up to it.
 

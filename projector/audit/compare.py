@@ -1,81 +1,135 @@
-"""Witnesses against each other: plain functions over rows, no I/O."""
+"""Witnesses against each other, row by row: plain functions over rows, no I/O."""
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from projector.audit.log_fold import Rows
+from projector.audit.fold_state import RowWitness
+from schemas.digest import shown, value_text
 from schemas.domain import Domain
 from schemas.tables import Table
 
+WitnessName: TypeAlias = Literal["tables", "memory", "log", "outbox"]
+WHOLE_TABLE = "the whole table"
+"""In place of a row's key: the table itself is not there, or lacks columns."""
+_VALUE_LENGTH = 80
+
+
+class ColumnDifference(msgspec.Struct, frozen=True):
+    """What a witness has in a column, and what the log says."""
+
+    column: str
+    observed: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.column} is {self.observed}, the log says {self.expected}"
+
 
 class Finding(msgspec.Struct, frozen=True):
-    """One row on which two witnesses disagree.
+    """One thing on which a witness disagrees with the log, or by which the log itself is broken.
 
-    `missing`: the log has it, the witness does not; `extra`: the other way round; `differs`: both
-    have it, with other content. `parked`: for a known reason, since the row's stream waits behind a
-    parked event.
+    `missing`: the log has the row, the witness does not; `extra`: the other way round, so that no
+    event explains it; `differs`: both have it, with other content; `misplaced`: an entity is filed
+    under another one's key; `broken`: records do not continue each other.
+    `parked`: for a known reason, since the row's stream waits behind a parked event.
     """
 
-    witness: Literal["tables", "memory"]
-    problem: Literal["missing", "extra", "differs"]
+    witness: WitnessName
+    problem: Literal["missing", "extra", "differs", "misplaced", "broken"]
     table: str
     key: str
     stream: str = ""
     parked: bool = False
+    columns: list[ColumnDifference] = []
+    detail: str = ""
+    """What else there is to know: of which record, or where the row's last event stands."""
 
     def __str__(self) -> str:
+        if not self.table:
+            return f"{self.witness}: {self.key}: {self.problem}: {self.detail}"
         stream = f" (stream {self.stream})" if self.stream else ""
         reason = ", since events of it are parked" if self.parked else ""
         return f"{self.witness}: table {self.table}, key {self.key}{stream}: {self.problem}{reason}"
 
 
-def compare_table(
-    table: Table, expected: Iterable[Rows], found: Iterable[tuple[str, int]]
-) -> list[Finding]:
-    """Compare a table's stored rows with the fold of the log at the same position."""
-    left = {key: row for rows in expected for key, row in rows[table.name].items()}
-    findings = []
-    for key, digest in found:
-        row = left.pop(key, None)
-        if row is None:
-            findings.append(Finding("tables", "extra", table.name, key))
-        elif row.digest != digest:
-            findings.append(Finding("tables", "differs", table.name, key, row.stream))
-    findings += [
-        Finding("tables", "missing", table.name, key, row.stream) for key, row in left.items()
-    ]
-    return sorted(findings, key=lambda finding: finding.key)
+class FoundRow(NamedTuple):
+    """A row as a witness has it: its digest below MODULUS, and the text of each column's value."""
+
+    digest: int
+    texts: Sequence[str]
 
 
-def compare_memory(
-    table: Table, source: str, expected: Rows, found: Mapping[str, int]
-) -> list[Finding]:
-    """Compare one source's memory in one partition with the fold of the log at its barrier.
+def compare_rows(
+    witness: WitnessName,
+    table: Table,
+    expected: Iterable[RowWitness],
+    found: Mapping[str, FoundRow],
+    most: int,
+) -> tuple[list[Finding], int]:
+    """Compare a witness's rows, by key, with those of the log at the same position.
 
-    A windowed table's memory holds the newest rows of each stream: it is compared over as many of
-    the newest rows in the log as it holds.
+    Returns: findings, at most `most`, and how many there are beyond these.
     """
-    own = {key: row for key, row in expected[table.name].items() if row.source == source}
-    if table.windowed:
-        by_stream: dict[str, list[str]] = {}
-        held: dict[str, int] = {}
-        for key, row in own.items():
-            by_stream.setdefault(row.stream, []).append(key)
-            held[row.stream] = held.get(row.stream, 0) + (key in found)
-        window = {
-            key for stream, keys in by_stream.items() for key in keys[len(keys) - held[stream] :]
-        }
-        own = {key: row for key, row in own.items() if key in window or key in found}
-    findings = []
-    for key, row in own.items():
-        if key not in found:
-            findings.append(Finding("memory", "missing", table.name, key, row.stream))
-        elif found[key] != row.digest:
-            findings.append(Finding("memory", "differs", table.name, key, row.stream))
-    findings += [Finding("memory", "extra", table.name, key) for key in found if key not in own]
-    return sorted(findings, key=lambda finding: finding.key)
+    left = set(found)
+    findings: list[Finding] = []
+    more = 0
+
+    def add(finding: Finding) -> None:
+        nonlocal more
+        if len(findings) < most:
+            findings.append(finding)
+        else:
+            more += 1
+
+    for row in expected:
+        present = found.get(row.key)
+        left.discard(row.key)
+        last = f"its last event is at partition {row.partition}, offset {row.last_offset}"
+        if present is None:
+            add(Finding(witness, "missing", table.name, row.key, row.stream, detail=last))
+        elif present.digest != row.digest:
+            differences = columns_that_differ(table, present.texts, row)
+            add(
+                Finding(
+                    witness, "differs", table.name, row.key, row.stream,
+                    columns=differences, detail=last,
+                )
+            )  # fmt: skip
+    for key in sorted(left):
+        add(
+            Finding(
+                witness, "extra", table.name, key, detail="no event of the log explains this row"
+            )
+        )
+    return sorted(findings, key=lambda finding: finding.key), more
+
+
+def columns_that_differ(
+    table: Table, observed: Sequence[str], expected: RowWitness
+) -> list[ColumnDifference]:
+    """Return the columns in which a row is not as the log says."""
+    return [
+        ColumnDifference(column, _short(shown(here, value)), _short(shown(there, value)))
+        for column, here, value in zip(table.columns, observed, expected.row, strict=True)
+        if here != (there := value_text(value))
+    ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
+
+
+def window_of(rows: Sequence[RowWitness], found: Collection[str]) -> list[RowWitness]:
+    """Return those of a windowed stream's rows, oldest first, that memory must hold.
+
+    Memory holds the newest rows: as many of the newest in the log as it holds of them, and those
+    that it holds beside. What it evicted is not missed.
+    """
+    held = sum(row.key in found for row in rows)
+    newest = {row.key for row in rows[len(rows) - held :]}
+    return [row for row in rows if row.key in newest or row.key in found]
 
 
 def with_reasons(
@@ -92,6 +146,8 @@ def with_reasons(
     def accounted_for(finding: Finding) -> bool:
         if finding.stream:
             return finding.stream in known
+        if finding.table not in kinds:
+            return False
         kind, table = kinds[finding.table]
         if table.key[: len(kind.stream)] != kind.stream:
             return False

@@ -1,1 +1,1 @@
-SELECT partition, table_name, key, digest FROM memferry.memory_row WHERE request = %s
+SELECT partition, table_name, key, digest, row_text FROM memferry.memory_row WHERE request = %s

@@ -1,7 +1,7 @@
 """A running app with its relay and control connection."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,8 +11,10 @@ import pytest
 
 import eventlog
 from eventlog.receipts import Receipt
+from projector.runner import Projector
 from schemas.settings import Settings
 from tests.domains.ledger import Account, AccountOpened, AmountDeposited, Reading, ReadingTaken
+from tests.projector.projecting import eventually, projecting
 
 OPENED = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -68,3 +70,11 @@ def live(settings: Settings, make_live: Callable[..., Live]) -> Live:
     app.read("m-0", 1, 2, 3, 4, 5)
     app.deposit("a", 5).durable(5)
     return app
+
+
+@pytest.fixture
+async def projector(live: Live, settings: Settings) -> AsyncIterator[Projector]:
+    """A projector that runs beside the app and has caught up with it."""
+    async with projecting(settings) as projector:
+        await eventually(lambda: projector.progress.applied == 10, "the history applied")
+        yield projector

@@ -4,35 +4,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projector.audit.compare import Finding, compare_memory, compare_table
-from projector.audit.log_fold import Rows, RowWitness
+from projector.audit.compare import (
+    ColumnDifference,
+    Finding,
+    FoundRow,
+    columns_that_differ,
+    compare_rows,
+    window_of,
+)
+from projector.audit.fold_state import RowWitness
+from schemas.digest import row_digest, value_text
 from schemas.tables import Table
 
-TABLE = Table("accounts", ("account",), ("account",))
+TABLE = Table("accounts", ("account", "owner", "balance"), ("account",))
 WINDOW = Table("readings", ("meter", "number"), ("meter", "number"), windowed=True)
 
 
-def witness(digest: int, stream: str = "s", source: str = "app-1") -> RowWitness:
-    return RowWitness(source, stream, digest)
+def witness(key: str, balance: int) -> RowWitness:
+    row = (key, "Ada", balance)
+    return RowWitness(key, f"account/{key}", "app-1", row_digest(TABLE, row), row, 2, 17)
 
 
-def rows(**digests: int) -> Rows:
-    return {TABLE.name: {key: witness(digest, f"account/{key}") for key, digest in digests.items()}}
+def found(key: str, balance: int, owner: str = "Ada") -> FoundRow:
+    row = (key, owner, balance)
+    return FoundRow(row_digest(TABLE, row), [value_text(value) for value in row])
+
+
+def log(**balances: int) -> list[RowWitness]:
+    return [witness(key, balance) for key, balance in balances.items()]
+
+
+def stored(**balances: int) -> dict[str, FoundRow]:
+    return {key: found(key, balance) for key, balance in balances.items()}
 
 
 def test_equal_witnesses_have_no_finding() -> None:
-    log = rows(a=1, b=2)
-
-    assert compare_table(TABLE, [log], [("b", 2), ("a", 1)]) == []
-    assert compare_memory(TABLE, "app-1", log, {"a": 1, "b": 2}) == []
-
-
-def test_the_partitions_of_a_table_are_compared_together() -> None:
-    assert compare_table(TABLE, [rows(a=1), rows(b=2)], [("a", 1), ("b", 2)]) == []
+    assert compare_rows("tables", TABLE, log(a=1, b=2), stored(b=2, a=1), 9) == ([], 0)
 
 
 @pytest.mark.parametrize(
-    ("found", "problem", "key"),
+    ("there", "problem", "key"),
     [
         ({"a": 1}, "missing", "b"),
         ({"a": 1, "b": 2, "c": 3}, "extra", "c"),
@@ -40,18 +51,38 @@ def test_the_partitions_of_a_table_are_compared_together() -> None:
     ],
 )
 def test_a_difference_names_witness_table_and_key(
-    found: dict[str, int], problem: Any, key: str
+    there: dict[str, int], problem: Any, key: str
 ) -> None:
-    log = rows(a=1, b=2)
+    (finding,), more = compare_rows("memory", TABLE, log(a=1, b=2), stored(**there), 9)
+
     stream = "" if problem == "extra" else f"account/{key}"
+    assert (finding.witness, finding.problem, finding.table) == ("memory", problem, "accounts")
+    assert (finding.key, finding.stream, more) == (key, stream, 0)
+    assert str(finding).startswith(f"memory: table accounts, key {key}")
+    assert str(finding).endswith(f": {problem}")
 
-    in_tables = compare_table(TABLE, [log], found.items())
-    in_memory = compare_memory(TABLE, "app-1", log, found)
 
-    assert in_tables == [Finding("tables", problem, "accounts", key, stream)]
-    assert in_memory == [Finding("memory", problem, "accounts", key, stream)]
-    assert str(in_memory[0]).startswith(f"memory: table accounts, key {key}")
-    assert str(in_memory[0]).endswith(f": {problem}")
+def test_what_differs_is_said_by_column_with_both_values_and_its_last_event() -> None:
+    (finding,), _ = compare_rows("tables", TABLE, log(a=1), {"a": found("a", 7, owner="Eve")}, 9)
+
+    assert finding.columns == [
+        ColumnDifference("owner", "Eve", "Ada"),
+        ColumnDifference("balance", "7", "1"),
+    ]
+    assert finding.detail == "its last event is at partition 2, offset 17"
+
+
+def test_a_long_value_is_cut() -> None:
+    (difference,) = columns_that_differ(TABLE, ["1:a", "x" * 5_000, "1"], witness("a", 1))
+
+    assert len(difference.observed) == 80
+    assert difference.observed.endswith("…")
+
+
+def test_beyond_a_number_rows_are_counted_and_not_named() -> None:
+    findings, more = compare_rows("tables", TABLE, log(a=1, b=2, c=3), stored(d=1), 2)
+
+    assert (len(findings), more) == (2, 2)
 
 
 @given(
@@ -59,41 +90,31 @@ def test_a_difference_names_witness_table_and_key(
     st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 2)),
 )
 def test_every_difference_is_found_and_nothing_else(
-    log: dict[str, int], found: dict[str, int]
+    there: dict[str, int], here: dict[str, int]
 ) -> None:
-    findings = compare_table(TABLE, [rows(**log)], found.items())
+    findings, more = compare_rows("tables", TABLE, log(**there), stored(**here), 99)
 
-    wrong = {key for key in log.keys() | found.keys() if log.get(key) != found.get(key)}
+    wrong = {key for key in there.keys() | here.keys() if there.get(key) != here.get(key)}
     assert [finding.key for finding in findings] == sorted(wrong)
-    assert compare_memory(TABLE, "app-1", rows(**log), found) == [
-        Finding("memory", f.problem, f.table, f.key, f.stream) for f in findings
+    assert more == 0
+
+
+def ring(length: int) -> list[RowWitness]:
+    """A windowed stream's rows in the log, oldest first: m/1, m/2, m/3, …"""
+    return [
+        RowWitness(f"m/{n}", "reading/m", "app-1", n, ("m", n), 0, n) for n in range(1, length + 1)
     ]
 
 
-def test_a_sources_memory_is_compared_with_its_own_streams_only() -> None:
-    log = {"accounts": {"a": witness(1), "b": witness(2, source="app-2")}}
-
-    assert compare_memory(TABLE, "app-1", log, {"a": 1}) == []
-    assert compare_memory(TABLE, "app-2", log, {"b": 2}) == []
-    assert [f.problem for f in compare_memory(TABLE, "app-2", log, {"a": 1, "b": 2})] == ["extra"]
-
-
-def windows(**lengths: int) -> Rows:
-    """Rows of rings, oldest first: `m=3` is m/1, m/2, m/3."""
-    return {
-        "readings": {
-            f"{meter}/{number}": witness(number, f"reading/{meter}")
-            for meter, length in lengths.items()
-            for number in range(1, length + 1)
-        }
-    }
+def missed(held: list[int], length: int = 5) -> list[tuple[str, str]]:
+    there = {f"m/{n}": FoundRow(n, ["1:m", str(n)]) for n in held}
+    findings, _ = compare_rows("memory", WINDOW, window_of(ring(length), there), there, 99)
+    return [(finding.problem, finding.key) for finding in findings]
 
 
 @pytest.mark.parametrize("held", [5, 4, 3, 1])
 def test_rows_evicted_from_a_window_are_not_missed(held: int) -> None:
-    found = {f"m/{number}": number for number in range(6 - held, 6)}
-
-    assert compare_memory(WINDOW, "app-1", windows(m=5), found) == []
+    assert missed(list(range(6 - held, 6))) == []
 
 
 @pytest.mark.parametrize(
@@ -109,32 +130,14 @@ def test_rows_evicted_from_a_window_are_not_missed(held: int) -> None:
 def test_a_row_lost_from_the_middle_or_the_end_of_a_window_is_missed(
     held: list[int], missing: list[str]
 ) -> None:
-    findings = compare_memory(
-        WINDOW, "app-1", windows(m=5), {f"m/{number}": number for number in held}
-    )
-
-    assert [(f.problem, f.key) for f in findings] == [("missing", key) for key in missing]
+    assert missed(held) == [("missing", key) for key in missing]
 
 
-def test_windows_are_judged_stream_by_stream() -> None:
-    found = {"m/5": 5, "n/1": 1, "n/2": 2}
-
-    assert compare_memory(WINDOW, "app-1", windows(m=5, n=2), found) == []
-    del found["n/2"]
-    assert [f.key for f in compare_memory(WINDOW, "app-1", windows(m=5, n=2), found)] == ["n/2"]
+def test_a_row_that_the_log_never_had_is_no_part_of_a_window() -> None:
+    assert missed([4, 5, 9]) == [("extra", "m/9")]
 
 
-def test_a_tables_history_is_whole_even_where_memory_holds_a_window() -> None:
-    findings = compare_table(WINDOW, [windows(m=3)], [("m/2", 2), ("m/3", 3)])
+def test_a_finding_of_the_log_itself_says_what_is_broken() -> None:
+    finding = Finding("log", "broken", "", "lane app-1/g1/p0, seq 3", detail="event 2 is missing")
 
-    assert [(f.problem, f.key) for f in findings] == [("missing", "m/1")]
-
-
-@pytest.mark.parametrize(
-    ("held", "problem"),
-    [({"m/1": 9, "m/2": 2}, "differs"), ({"m/1": 1, "m/2": 2, "m/3": 3}, "extra")],
-)
-def test_a_windows_rows_are_compared_by_content_too(held: dict[str, int], problem: str) -> None:
-    findings = compare_memory(WINDOW, "app-1", windows(m=2), held)
-
-    assert [f.problem for f in findings] == [problem]
+    assert str(finding) == "log: lane app-1/g1/p0, seq 3: broken: event 2 is missing"

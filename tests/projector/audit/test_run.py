@@ -1,5 +1,5 @@
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -7,30 +7,23 @@ import msgspec
 import psycopg
 import pytest
 
-from projector.audit.compare import Finding
-from projector.audit.run import AuditResult, BarrierLate
+from projector.audit.compare import ColumnDifference, Finding
+from projector.audit.result import AuditResult
 from projector.audit.run import audit as run_audit
+from projector.audit.scope import BarrierLate
 from projector.checkpoint import claim, stop_partition
 from projector.control_tables import ProjectionMissing, read_projection
 from projector.replay.in_place import replay
-from projector.runner import Projector
 from projector.sources import SourceSilent
+from schemas.lane import partition_of
 from schemas.settings import Outbox, Relay, Settings
-from tests.domains.ledger import DOMAIN, Account
+from tests.domains.ledger import ACCOUNT, DOMAIN, Account
 from tests.projector.audit.conftest import OPENED, Live
 from tests.projector.projecting import ends, eventually, project, projecting
 
 
 async def audit(settings: Settings, *, memory: bool = True, timeout_s: float = 20) -> AuditResult:
     return await run_audit(settings, DOMAIN, with_memory=memory, timeout_s=timeout_s)
-
-
-@pytest.fixture
-async def projector(live: Live, settings: Settings) -> AsyncIterator[Projector]:
-    """A projector that runs beside the app and has caught up with it."""
-    async with projecting(settings) as projector:
-        await eventually(lambda: projector.progress.applied == 10, "the history applied")
-        yield projector
 
 
 def said(result: AuditResult) -> set[str]:
@@ -73,7 +66,8 @@ async def test_there_is_no_false_alarm_while_the_app_goes_on(
         thread.join(10)
 
     assert [result.findings for result in results] == [[], [], []]
-    assert 10 < results[0].events < results[1].events < results[2].events
+    assert [result.continued_from != "" for result in results] == [False, True, True]
+    assert all(result.events > 3 for result in results)
     assert recorded[0] > 20
 
 
@@ -97,6 +91,10 @@ async def test_rows_changed_deleted_and_inserted_in_the_tables_are_each_found(
     }
     assert result.equal == {"accounts": False, "readings": False}
     assert not result.all_equal
+    (changed,) = (finding for finding in result.findings if finding.problem == "differs")
+    assert changed.columns == [ColumnDifference("balance", "5.01", "5")]
+    (added,) = (finding for finding in result.findings if finding.problem == "extra")
+    assert added.detail == "no event of the log explains this row"
 
 
 @pytest.mark.usefixtures("projector")
@@ -119,14 +117,36 @@ async def test_memory_changed_behind_the_shims_back_is_found(
 
 
 @pytest.mark.usefixtures("projector")
-async def test_without_memory_only_the_tables_are_compared(live: Live, settings: Settings) -> None:
-    live.forge("a")
+async def test_entities_under_keys_that_are_not_theirs_are_found(
+    live: Live, settings: Settings
+) -> None:
+    live.accounts["a"], live.accounts["b"] = live.accounts["b"], live.accounts["a"]
+    live.readings["m-0"].append(live.readings["m-0"][-1])
 
-    result = await audit(settings, memory=False)
+    result = await audit(settings)
 
-    assert result.all_equal
-    assert not result.memory_compared
-    assert result.memory_rows == {}
+    misplaced = [finding for finding in result.findings if finding.problem == "misplaced"]
+    assert {finding.witness for finding in misplaced} == {"memory"}
+    assert len(misplaced) == 3
+    assert not result.all_equal
+
+
+@pytest.mark.usefixtures("projector")
+async def test_what_an_app_did_to_its_memory_and_did_not_write_is_found_at_the_next_barrier(
+    live: Live, settings: Settings
+) -> None:
+    assert (await audit(settings)).all_equal
+    count = live.ferry.digests.of(ACCOUNT)
+    assert count is not None
+    live.deposit("b", 3)
+    live.ferry.digests.settle()
+    count.sums[partition_of("account/b", 3)][0].change(None, 7)
+
+    result = await audit(settings)
+
+    (finding,) = result.findings
+    assert (finding.witness, finding.table, finding.key) == ("memory", "accounts", "bucket 7")
+    assert "is not what it wrote to the log" in finding.detail
 
 
 async def test_an_app_with_a_past_is_equal_once_its_snapshot_is_recorded(

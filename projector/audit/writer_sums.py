@@ -1,0 +1,84 @@
+"""What the apps counted, barrier by barrier, against the fold: what memory did is what the log did.
+
+An app's sums are of changes since it began to count, so they are compared from one barrier to the
+next. That needs nothing of the app but what is in the log already.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from projector.audit.compare import Finding
+from projector.audit.log_fold import LogFold
+from schemas.control import BarrierPlaced
+from schemas.mend import Mend
+from schemas.table_sums import Sums
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    counting: str
+    offset: int
+    writer: dict[str, bytes]
+    log: dict[str, bytes]
+
+
+class WriterSums:
+    """Compares as the fold comes by barriers; where it was at the last one is kept beside it."""
+
+    def __init__(
+        self, fold: LogFold, known: Mapping[tuple[str, int], bytes], mends: Iterable[Mend] = ()
+    ) -> None:
+        self._fold = fold
+        self._mends = [(mend.partition, mend.at) for mend in mends]
+        self._marks = {
+            lane: msgspec.msgpack.decode(mark, type=_Mark) for lane, mark in known.items()
+        }
+        self.findings: list[Finding] = []
+        self.compared = 0
+
+    def at_barrier(self, event: BarrierPlaced, source: str, partition: int) -> None:
+        """Compare how the sums moved since the barrier before."""
+        if not event.counting:
+            return
+        offset = self._fold.offsets[partition]
+        log = self._fold.state.sums_of(source, partition)
+        writer = {table: sums.opened()[0] for table, sums in event.sums.items()}
+        before = self._marks.get((source, partition))
+        if (
+            before is not None
+            and before.counting == event.counting
+            and not self._fold.failures  # what does not fold is said anyway
+            and not self._mended(partition, before.offset, offset)
+        ):
+            self.compared += 1
+            for table in sorted({*writer, *before.writer} & self._fold.tables):
+                told = _moved(writer.get(table), before.writer.get(table))
+                found = _moved(log.get(table), before.log.get(table))
+                if buckets := told.unlike(found):
+                    self._found(source, partition, table, buckets, before.offset, offset)
+        mark = _Mark(event.counting, offset, _packed(writer), _packed(log))
+        self._marks[source, partition] = mark
+        self._fold.marks[source, partition] = msgspec.msgpack.encode(mark)
+
+    def _mended(self, partition: int, first: int, last: int) -> bool:
+        """Say whether something of the log is given up in between: the app still had it."""
+        return any(p == partition and first <= at < last for p, at in self._mends)
+
+    def _found(  # noqa: PLR0917
+        self, source: str, partition: int, table: str, buckets: list[int], first: int, last: int
+    ) -> None:
+        self.findings.append(
+            Finding(
+                "memory", "differs", table, f"bucket {', '.join(map(str, buckets))}",
+                detail=f"between offsets {first} and {last} of partition {partition}, what source "
+                f"{source!r} did to its memory is not what it wrote to the log",
+            )
+        )  # fmt: skip
+
+
+def _moved(now: Sums | None, before: bytes | None) -> Sums:
+    return (now or Sums()) - (Sums.unpacked(before) if before is not None else Sums())
+
+
+def _packed(sums: Mapping[str, Sums]) -> dict[str, bytes]:
+    return {table: one.packed() for table, one in sums.items()}

@@ -1,0 +1,2 @@
+SELECT {columns} FROM {table} AS t
+JOIN unnest({keys}) AS wanted ({names}) ON {match}

@@ -1,0 +1,2 @@
+SELECT partition, table_name, bucket, stream, row_count, digest FROM memferry.memory_sum
+WHERE request = %s
