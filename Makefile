@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := eventlog projector schemas compose tests docs/quickstart.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers bench-long switches collections clean
+.PHONY: help demo test check bench bench-peers bench-long switches collections audit-power audit-clean calibrate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -37,6 +37,15 @@ switches: $(VENV)/dev.installed ## Move reads there and back COUNT times under l
 
 collections: $(VENV)/dev.installed ## Change recorded collections beside plain ones, COUNT histories that SEED decides
 	@$(BIN)/python -m tests.eventlog.recorded.long $(or $(COUNT),2000) $(or $(SEED),1)
+
+audit-power: $(VENV)/dev.installed ## Tamper in six ways with four places, COUNT positions each that SEED decides
+	@$(BIN)/python -m tests.journeys.audit_power $(or $(COUNT),100) $(or $(SEED),1)
+
+audit-clean: $(VENV)/dev.installed ## Audit an app under load COUNT times; whatever is found is a false alarm
+	@$(BIN)/python -m tests.journeys.audit_clean $(or $(COUNT),1000) $(or $(SEED),1)
+
+calibrate: $(VENV)/dev.installed ## False alarms and faults found of the statistical level, COUNT rounds, SEED decides
+	@$(BIN)/python -m tests.projector.audit.levels.calibration $(or $(COUNT),5) $(or $(SEED),1)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

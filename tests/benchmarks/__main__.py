@@ -12,13 +12,26 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import catch_up, cutover, live, opening, pipeline, record, relay
+from tests.benchmarks import (
+    audit_million,
+    catch_up,
+    cutover,
+    digest_upkeep,
+    live,
+    opening,
+    pause_comparison,
+    pipeline,
+    record,
+    relay,
+    validate_million,
+)
 from tests.benchmarks.result import Benchmark, Result
 
 BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
     (("record_p50_us", "record_p99_us"), record.latency),
     (("record_durable_events_per_s",), record.sustained),
     (("receipt_durable_p99_ms",), record.receipts),
+    (digest_upkeep.FIGURES, digest_upkeep.upkeep),
     (("outbox_open_s",), opening.full_outbox),
     (("relay_events_per_s",), relay.from_full_outbox),
     (("catch_up_events_per_s",), catch_up.one_partition),
@@ -27,6 +40,9 @@ BENCHMARKS: list[tuple[tuple[str, ...], Benchmark]] = [
     (live.FIGURES, live.visible),
     (("pipeline_events_per_s",), pipeline.everything),
     (cutover.FIGURES, cutover.switches),
+    (pause_comparison.FIGURES, pause_comparison.comparison),
+    (audit_million.FIGURES, audit_million.three_witnesses),
+    (validate_million.FIGURES, validate_million.validated),
 ]
 _OUTPUT = Path("build/bench/results.json")
 

@@ -115,9 +115,10 @@ def _executions() -> Iterator[msgspec.Struct]:
     """Yield runs of three events each."""
     strength = Decimal("0.75")
     for number in count_from(0):
-        at_ns = _BEGIN_NS + number * 1_000_000
-        at, name = _utc(at_ns), f"X-{number}"
-        yield ExecutionStarted(name, f"S-{number % 17}", _SYMBOLS[number % 5], at, at_ns, at, at_ns)
+        bar_ns = _BEGIN_NS + number // _BAR_SYMBOLS * 60 * 10**9  # of a bar that came before it
+        at_ns = bar_ns + (number % _BAR_SYMBOLS + 1) * 1_000_000
+        at, name, symbol = _utc(at_ns), f"X-{number}", f"SYM{number % _BAR_SYMBOLS}"
+        yield ExecutionStarted(name, f"S-{number % 17}", symbol, _utc(bar_ns), bar_ns, at, at_ns)
         yield ExecutionSignalled(name, "hold", strength, None, at, at_ns)
         yield ExecutionCompleted(name, at, at_ns)
 

@@ -62,7 +62,7 @@ class Crew:
         )  # fmt: skip
         self._commands = Commands(environment, directory / "commands.log")
         self._config = str(config)
-        self._environment = environment
+        self.environment = environment
         self._directory = directory
 
     def command(self, *words: str) -> Any:
@@ -71,7 +71,7 @@ class Crew:
 
     def begin(self, *words: str) -> Begun:
         """Start a memferry command, to be watched or killed while it runs."""
-        return Begun((*MEMFERRY, *words, "-c", self._config), self._directory, self._environment)
+        return Begun((*MEMFERRY, *words, "-c", self._config), self._directory, self.environment)
 
     @property
     def url(self) -> str:

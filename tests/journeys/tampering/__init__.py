@@ -1,0 +1,1 @@
+"""Tampering with each of the four places, one seeded position at a time; what the audit says."""
