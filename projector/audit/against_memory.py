@@ -18,7 +18,7 @@ from schemas.table_sums import Sums
 from schemas.tables import Table
 
 FINDINGS_MOST = 10_000
-"""Of one table and witness, so many are named; all are counted."""
+"""So many are named, of one table of a memory and of all tables together; all are counted."""
 _WINDOW_MOST = 200_000
 _STREAMS_ASKED = 200
 

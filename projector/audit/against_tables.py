@@ -6,7 +6,7 @@ Sums are compared first, bucket by bucket. Only of buckets that differ are rows 
 from collections.abc import Iterable, Iterator
 
 from projector.audit.against_memory import FINDINGS_MOST
-from projector.audit.compare import WHOLE_TABLE, Finding, compare_rows
+from projector.audit.compare import WHOLE_TABLE, Finding, compare_rows, of_buckets
 from projector.audit.fold_state import FoldState
 from projector.audit.result import AuditMarks, AuditResult
 from projector.audit.table_scan import TableSnapshot
@@ -77,18 +77,18 @@ def _compare_ways(table: Table, stored: Sums, read: Sums, result: AuditResult) -
     buckets = stored.unlike(read)
     if buckets:
         result.findings.append(
-            Finding(
-                "tables", "differs", table.name, f"bucket {', '.join(map(str, buckets))}",
-                detail="PostgreSQL digests these rows otherwise than they read: please report it",
+            of_buckets(
+                "tables", "differs", table.name, buckets,
+                "PostgreSQL digests these rows otherwise than they read: please report it",
             )
         )  # fmt: skip
 
 
 def _unequal(table: Table, buckets: Iterable[int]) -> Finding:
     """Sums that differ without a row that does: a key is there twice."""
-    return Finding(
-        "tables", "extra", table.name, f"bucket {', '.join(map(str, buckets))}",
-        detail="a key is in the table more than once: its primary key is gone",
+    return of_buckets(
+        "tables", "extra", table.name, buckets,
+        "a key is in the table more than once: its primary key is gone",
     )  # fmt: skip
 
 

@@ -54,6 +54,17 @@ class Finding(msgspec.Struct, frozen=True):
         return f"{self.witness}: table {self.table}, key {self.key}{stream}: {self.problem}{reason}"
 
 
+def of_buckets(
+    witness: WitnessName,
+    problem: Literal["extra", "differs"],
+    table: str,
+    buckets: Iterable[int],
+    detail: str,
+) -> Finding:
+    """Return a finding of sums that differ where no row can be named."""
+    return Finding(witness, problem, table, f"bucket {', '.join(map(str, buckets))}", detail=detail)
+
+
 class FoundRow(NamedTuple):
     """A row as a witness has it: its digest below MODULUS, and the text of each column's value."""
 

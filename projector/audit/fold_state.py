@@ -229,7 +229,7 @@ class FoldState:
         """Yield a table's rows: those of some buckets, of a source, or in a partition, if given."""
         self.write()
         kind = self._kinds[table]
-        partitions = sorted({p for p, _, _ in self._totals}) if partition is None else [partition]
+        partitions = sorted(self._partitions) if partition is None else [partition]
         for p in partitions:
             for entity in self._store.all(self._numbers[kind.name], p):
                 if source is None or entity.source == source:

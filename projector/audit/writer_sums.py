@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from projector.audit.compare import Finding
+from projector.audit.compare import Finding, of_buckets
 from projector.audit.log_fold import LogFold
 from schemas.control import BarrierPlaced
 from schemas.mend import Mend
@@ -68,9 +68,9 @@ class WriterSums:
         self, source: str, partition: int, table: str, buckets: list[int], first: int, last: int
     ) -> None:
         self.findings.append(
-            Finding(
-                "memory", "differs", table, f"bucket {', '.join(map(str, buckets))}",
-                detail=f"between offsets {first} and {last} of partition {partition}, what source "
+            of_buckets(
+                "memory", "differs", table, buckets,
+                f"between offsets {first} and {last} of partition {partition}, what source "
                 f"{source!r} did to its memory is not what it wrote to the log",
             )
         )  # fmt: skip

@@ -1,7 +1,6 @@
 """Metrics as Prometheus reads them: over HTTP, of a projector that runs."""
 
 import socket
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from projector.metrics import MetricsPortTaken, ProjectorCollector, metrics_served
 from projector.progress import PartitionProgress, Progress
@@ -18,11 +16,12 @@ from projector.runner import Projector
 from projector.sql import query
 from schemas.errors import FerryError
 from schemas.settings import Settings
+from tests.projector import scraping
 from tests.projector.app import App, accounts_in
 from tests.projector.broker import Broker
 from tests.projector.projecting import eventually, projecting
+from tests.projector.scraping import Scrape
 
-Scrape = dict[str, dict[str, float]]
 _S = 1_000_000_000
 
 
@@ -37,17 +36,9 @@ def metered(topic: Settings) -> Settings:
 
 def scraped(settings: Settings) -> Scrape:
     """Return each metric's values by their label beside the projection, as read over HTTP."""
-    url = f"http://127.0.0.1:{settings.projector.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        text = answer.read().decode()
-    found: Scrape = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = dict(sample.labels)
-            assert labels.pop("projection") == settings.projection
-            name = sample.name.removeprefix("memferry_projector_")
-            found.setdefault(name, {})[",".join(labels.values())] = sample.value
-    return found
+    port = settings.projector.metrics_port
+    assert port is not None
+    return scraping.scraped(port, settings.projection, "memferry_projector_")
 
 
 @contextmanager

@@ -4,12 +4,9 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from projector.audit.levels.tally import Broken
+from projector.audit.levels.tally import STREAMS_MOST, Broken
 from schemas.domain import Kind
 from schemas.rules import Gapless
-
-STREAMS_MOST = 100_000
-"""Streams that are followed at once; further ones are not, and it says so."""
 
 
 class Gap(NamedTuple):
@@ -33,9 +30,7 @@ class Gaps:
     @property
     def skipped(self) -> list[str]:
         """What was not looked at."""
-        if not self._left_out:
-            return []
-        return [f"{self.broken.rule}: {self._left_out} records of more than {STREAMS_MOST} streams"]
+        return self.broken.left_out(self._left_out)
 
     def add(self, entity: Any) -> None:
         """Take one entity's number."""

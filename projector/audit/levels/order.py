@@ -4,13 +4,10 @@ import datetime
 from operator import attrgetter
 from typing import Any
 
-from projector.audit.levels.tally import Broken
+from projector.audit.levels.tally import STREAMS_MOST, Broken
 from projector.audit.records.record import Record
 from schemas.domain import Kind
 from schemas.rules import InOrder, Wrong
-
-STREAMS_MOST = 100_000
-"""Streams of several entities that are followed at once; further ones are not, and it says so."""
 
 
 class Order:
@@ -31,9 +28,7 @@ class Order:
     @property
     def skipped(self) -> list[str]:
         """What was not looked at."""
-        if not self._left_out:
-            return []
-        return [f"{self.broken.rule}: {self._left_out} records of more than {STREAMS_MOST} streams"]
+        return self.broken.left_out(self._left_out)
 
     def look(self, record: Record) -> Wrong | None:
         """Return what is wrong with one record's place, None where it follows the one before it."""

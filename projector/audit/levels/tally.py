@@ -8,6 +8,8 @@ from projector.audit.records.record import Record
 from schemas.domain import Domain
 
 SUSPECTS_MOST = 50_000
+STREAMS_MOST = 100_000
+"""Streams that one rule follows at once; further ones are not, and it says so."""
 
 
 class Broken(NamedTuple):
@@ -17,6 +19,12 @@ class Broken(NamedTuple):
     what: str
     kind: str
     veto: bool = False
+
+    def left_out(self, records: int) -> list[str]:
+        """Say how many records it was not asked of, since their streams were too many."""
+        if not records:
+            return []
+        return [f"{self.rule}: {records} records of more than {STREAMS_MOST} streams"]
 
 
 class _First:

@@ -1,16 +1,13 @@
 """An audit job's metrics, as Prometheus reads them over HTTP."""
 
 import socket
-import urllib.request
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from projector.audit.history import Ending
 from projector.audit.metrics import AuditCollector, Tally
 from projector.metrics import collector_served
+from tests.projector import scraping
 from tests.projector.audit.reported import finding, report
-
-Scrape = dict[str, dict[str, float]]
+from tests.projector.scraping import Scrape
 
 
 def scraped(tally: Tally, now_s: float = 1_000.0) -> Scrape:
@@ -18,17 +15,7 @@ def scraped(tally: Tally, now_s: float = 1_000.0) -> Scrape:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with collector_served(AuditCollector("p", tally, lambda: now_s), port, "`--metrics-port`"):
-        url = f"http://127.0.0.1:{port}/metrics"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            text = answer.read().decode()
-    found: Scrape = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = dict(sample.labels)
-            assert labels.pop("projection") == "p"
-            name = sample.name.removeprefix("memferry_audit_")
-            found.setdefault(name, {})[",".join(labels.values())] = sample.value
-    return found
+        return scraping.scraped(port, "p", "memferry_audit_")
 
 
 def test_before_the_first_audit_only_counts_are_known() -> None:
