@@ -1,8 +1,8 @@
 """Control events: what sources and operators decide, kept in the log beside the app's own events.
 
-A source's own lane in the control topic opens and retires it; PostgreSQL's decisions (savepoints,
-switches, mends) have a lane of their own there. Barriers go in the data lanes. All use the one
-envelope.
+A source's own lane in the control topic opens and retires it, and says what it voided; PostgreSQL's
+decisions (savepoints, switches, mends) have a lane of their own there. Barriers, and the marks of
+voids, go in the data lanes. All use the one envelope.
 """
 
 from typing import Literal, TypeAlias
@@ -12,6 +12,7 @@ import msgspec
 from schemas.derived.description import KindDescription
 from schemas.mend import Mend
 from schemas.table_sums import TableSums
+from schemas.void import Void
 
 DECISIONS_SOURCE = "memferry"
 """The source under which PostgreSQL's decisions are published; no app may take this name."""
@@ -65,6 +66,38 @@ class BarrierPlaced(msgspec.Struct, frozen=True):
     sums: dict[str, TableSums] = {}
 
 
+class TailVoided(msgspec.Struct, frozen=True):
+    """A source voided ends of its streams, in its own lane of the control topic."""
+
+    void: Void
+    topic: str
+    reason: str
+    actor: str
+
+
+class TailRestored(msgspec.Struct, frozen=True):
+    """A source reversed a void of its own, in its own lane of the control topic."""
+
+    void: str
+    source: str
+    topic: str
+    reason: str
+    actor: str
+
+
+class RolledBack(msgspec.Struct, frozen=True):
+    """A mark in every lane of a source: what stands between `after` and it is void by `void`."""
+
+    void: str
+    after: int
+
+
+class RolledForward(msgspec.Struct, frozen=True):
+    """A mark in every lane of a source: what `void` took away counts again."""
+
+    void: str
+
+
 class SavepointTaken(msgspec.Struct, frozen=True):
     """A position has a name."""
 
@@ -73,6 +106,17 @@ class SavepointTaken(msgspec.Struct, frozen=True):
     topic: str
     generation: int
     offsets: dict[int, int]
+    actor: str
+    purpose: str = ""
+    """What had it taken: `before-rollback`, `every` of a schedule; empty: somebody, by hand."""
+    note: str = ""
+
+
+class SavepointDropped(msgspec.Struct, frozen=True):
+    """A position has its name no more; the name stays used."""
+
+    name: str
+    projection: str
     actor: str
 
 
@@ -112,11 +156,14 @@ class LaneMended(msgspec.Struct, frozen=True):
     actor: str
 
 
-Decision: TypeAlias = SavepointTaken | ReadsSwitched | SwitchAborted | LaneMended
+Decision: TypeAlias = (
+    SavepointTaken | SavepointDropped | ReadsSwitched | SwitchAborted | LaneMended
+)
 """What PostgreSQL decides and publishes."""
 ControlEvent: TypeAlias = (
-    SourceOpened | KindDeclared | SnapshotCompleted | SourceRetired | BarrierPlaced | Decision
-)
+    SourceOpened | KindDeclared | SnapshotCompleted | SourceRetired | BarrierPlaced
+    | TailVoided | TailRestored | RolledBack | RolledForward | Decision
+)  # fmt: skip
 
 CONTROL_TYPES: dict[str, type[ControlEvent]] = {
     "memferry.source.opened.v1": SourceOpened,
@@ -124,12 +171,19 @@ CONTROL_TYPES: dict[str, type[ControlEvent]] = {
     "memferry.source.snapshot_completed.v1": SnapshotCompleted,
     "memferry.source.retired.v1": SourceRetired,
     "memferry.barrier.placed.v1": BarrierPlaced,
+    "memferry.tail.voided.v1": TailVoided,
+    "memferry.tail.restored.v1": TailRestored,
+    "memferry.rolled_back.v1": RolledBack,
+    "memferry.rolled_forward.v1": RolledForward,
     "memferry.savepoint.taken.v1": SavepointTaken,
+    "memferry.savepoint.dropped.v1": SavepointDropped,
     "memferry.reads.switched.v1": ReadsSwitched,
     "memferry.switch.aborted.v1": SwitchAborted,
     "memferry.lane.mended.v1": LaneMended,
 }
 CONTROL_TYPE_OF: dict[type[ControlEvent], str] = {t: name for name, t in CONTROL_TYPES.items()}
+MARK_TYPES = frozenset({CONTROL_TYPE_OF[RolledBack], CONTROL_TYPE_OF[RolledForward]})
+"""Of the marks of voids in the data lanes."""
 _decoders = {name: msgspec.json.Decoder(event) for name, event in CONTROL_TYPES.items()}
 
 

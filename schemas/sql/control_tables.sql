@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS memferry.projection (
     partitions integer NOT NULL CHECK (partitions > 0),
     state text NOT NULL CHECK (state IN ('live', 'rebuilding', 'held')),
     reason text NOT NULL DEFAULT '',
-    since timestamptz NOT NULL DEFAULT now()
+    since timestamptz NOT NULL DEFAULT now(),
+    voids jsonb NOT NULL DEFAULT '[]'
 );
 COMMENT ON COLUMN memferry.projection.state IS
     'live: a projector may apply; rebuilding: a replay is under way; held: stays at its position';
@@ -87,6 +88,55 @@ CREATE TABLE IF NOT EXISTS memferry.mend (
 COMMENT ON TABLE memferry.mend IS
     'decisions that let a stopped lane go on; every replay obeys them';
 
+CREATE TABLE IF NOT EXISTS memferry.void (
+    topic text NOT NULL,
+    id text NOT NULL,
+    source text NOT NULL,
+    void jsonb NOT NULL,
+    voided_at timestamptz NOT NULL,
+    actor text NOT NULL,
+    reason text NOT NULL,
+    restored_at timestamptz,
+    restored_by text NOT NULL DEFAULT '',
+    PRIMARY KEY (topic, id, source)
+);
+COMMENT ON TABLE memferry.void IS
+    'ends of streams that do not count, as each source has decided it in the control topic';
+COMMENT ON COLUMN memferry.void.restored_at IS 'since when they count again; null: they do not';
+
+CREATE TABLE IF NOT EXISTS memferry.beside (
+    name text PRIMARY KEY REFERENCES memferry.projection ON DELETE CASCADE,
+    projection text NOT NULL,
+    purpose text NOT NULL CHECK (purpose IN ('shadow', 'swapped', 'savepoint')),
+    savepoint text NOT NULL DEFAULT '',
+    run uuid,
+    was text NOT NULL DEFAULT 'live',
+    made_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN memferry.beside.was IS 'of swapped ones: their state before';
+COMMENT ON TABLE memferry.beside IS
+    'further tables of a projection, each with a schema, lanes and a checkpoint of its own';
+COMMENT ON COLUMN memferry.beside.purpose IS
+    'shadow: being made; swapped: were in use until a swap; savepoint: kept at a savepoint';
+
+CREATE TABLE IF NOT EXISTS memferry.replay (
+    id uuid PRIMARY KEY,
+    projection text NOT NULL,
+    kind text NOT NULL,
+    state text NOT NULL CHECK (state IN ('running', 'finished', 'undone')),
+    step text NOT NULL,
+    plan jsonb NOT NULL,
+    detail text NOT NULL DEFAULT '',
+    holder text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS replay_running ON memferry.replay (projection)
+    WHERE state = 'running';
+COMMENT ON TABLE memferry.replay IS
+    'replays, rollbacks, voids and swaps: what was asked for, resolved before anything changed';
+COMMENT ON COLUMN memferry.replay.step IS 'how far it is: what the next run finishes or undoes';
+
 CREATE TABLE IF NOT EXISTS memferry.fingerprint (
     projection text NOT NULL REFERENCES memferry.projection ON DELETE CASCADE,
     kind text NOT NULL,
@@ -139,6 +189,10 @@ CREATE TABLE IF NOT EXISTS memferry.savepoint (
     offsets jsonb NOT NULL,
     taken_at timestamptz NOT NULL,
     taken_by text NOT NULL,
+    purpose text NOT NULL DEFAULT '',
+    note text NOT NULL DEFAULT '',
+    kept boolean NOT NULL DEFAULT false,
+    dropped_at timestamptz,
     PRIMARY KEY (projection, name)
 );
 
@@ -226,13 +280,14 @@ COMMENT ON TABLE memferry.epoch IS 'rises with each switch that is asked for; ba
 CREATE TABLE IF NOT EXISTS memferry.fence (
     id uuid PRIMARY KEY,
     projection text NOT NULL,
-    purpose text NOT NULL CHECK (purpose IN ('cutover', 'switch_back', 'hold')),
+    purpose text NOT NULL CHECK (purpose IN ('cutover', 'switch_back', 'hold', 'rollback')),
     epoch bigint NOT NULL,
     lease_ms integer NOT NULL CHECK (lease_ms > 0),
     state text NOT NULL CHECK (state IN ('asked', 'decided', 'released', 'aborted')),
     reason text NOT NULL DEFAULT '',
     renewals integer NOT NULL DEFAULT 0,
     noted boolean NOT NULL DEFAULT false,
+    subject text NOT NULL DEFAULT '',
     asked_at timestamptz NOT NULL,
     lease_until timestamptz NOT NULL,
     ended_at timestamptz
@@ -333,7 +388,13 @@ BEGIN
         ('memory_row', 'row_text', 'jsonb'),
         ('fence_source', 'counting', 'text NOT NULL DEFAULT '''''),
         ('fence_source', 'sums', 'jsonb'),
-        ('checkpoint', 'tail', 'text NOT NULL DEFAULT ''''')
+        ('checkpoint', 'tail', 'text NOT NULL DEFAULT '''''),
+        ('projection', 'voids', 'jsonb NOT NULL DEFAULT ''[]'''),
+        ('fence', 'subject', 'text NOT NULL DEFAULT '''''),
+        ('savepoint', 'purpose', 'text NOT NULL DEFAULT '''''),
+        ('savepoint', 'note', 'text NOT NULL DEFAULT '''''),
+        ('savepoint', 'kept', 'boolean NOT NULL DEFAULT false'),
+        ('savepoint', 'dropped_at', 'timestamptz')
     ) AS columns (table_name, column_name, definition)
     LOOP
         IF NOT EXISTS (
@@ -344,7 +405,23 @@ BEGIN
                 added.table_name, added.column_name, added.definition);
         END IF;
     END LOOP;
+    IF NOT EXISTS (
+        SELECT FROM pg_constraint WHERE conrelid = 'memferry.fence'::regclass
+        AND conname = 'fence_purpose_check' AND pg_get_constraintdef(oid) LIKE '%rollback%'
+    ) THEN
+        ALTER TABLE memferry.fence DROP CONSTRAINT IF EXISTS fence_purpose_check;
+        ALTER TABLE memferry.fence ADD CONSTRAINT fence_purpose_check
+            CHECK (purpose IN ('cutover', 'switch_back', 'hold', 'rollback'));
+    END IF;
 END $$;
+COMMENT ON COLUMN memferry.projection.voids IS
+    '[id, source] of each void that its rows obey; all others were applied, or lie ahead';
+COMMENT ON COLUMN memferry.fence.subject IS 'of a rollback: the id of the void';
+COMMENT ON COLUMN memferry.savepoint.purpose IS
+    'what had it taken, every: a schedule; empty: somebody, by hand';
+COMMENT ON COLUMN memferry.savepoint.kept IS
+    'tables were copied when it was taken here; a rollback that begins with them uses them up';
+COMMENT ON COLUMN memferry.savepoint.dropped_at IS 'since when it is none any more';
 COMMENT ON COLUMN memferry.checkpoint.tail IS
     'SHA-256 of the record before next_offset: a topic that was replaced has another one there';
 COMMENT ON COLUMN memferry.memory_row.row_text IS

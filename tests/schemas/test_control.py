@@ -13,18 +13,25 @@ from schemas.control import (
     KindDeclared,
     LaneMended,
     ReadsSwitched,
+    RolledBack,
+    RolledForward,
+    SavepointDropped,
     SavepointTaken,
     SnapshotCompleted,
     SourceOpened,
     SourceRetired,
     SwitchAborted,
+    TailRestored,
+    TailVoided,
     decode_control,
 )
 from schemas.derived.description import Column, KindDescription
 from schemas.lane import LaneHead
 from schemas.mend import Mend
 from schemas.table_sums import TableSums
+from schemas.void import Span, Void
 
+VOID = Void("v-1", "app-1", 1, {0: Span(4, 9), 2: Span(0, 1)}, ("order/7",))
 EVENTS: list[ControlEvent] = [
     SourceOpened("app-1", "t", 1, 3, "host", 17),
     KindDeclared("app-1", KindDescription("p", "ps", (Column("s", "text", True),), ("s",), ("s",))),
@@ -32,7 +39,13 @@ EVENTS: list[ControlEvent] = [
     SourceRetired("app-1", {0: (5, "ab" * 32), 2: (1, "cd" * 32)}),
     BarrierPlaced("b-1", "audit"),
     BarrierPlaced("b-1", "audit", "c-1", {"accounts": TableSums("AA==", "")}),
+    TailVoided(VOID, "t", "a wrong price", "ann"),
+    TailRestored("v-1", "app-1", "t", "it was right", "ann"),
+    RolledBack("v-1", 4),
+    RolledForward("v-1"),
     SavepointTaken("before", "ledger", "t", 1, {0: 5, 1: 0}, "ann"),
+    SavepointTaken("every-5", "ledger", "t", 1, {0: 5, 1: 0}, "ann", "every", "a note"),
+    SavepointDropped("before", "ledger", "ann"),
     ReadsSwitched("ledger", "postgres", 4, "f-1", {"app-1": {0: 5, 2: 9}, "app-2": {}}, "ann"),
     SwitchAborted("ledger", "cutover", 4, "f-1", "the lease ended", "ann"),
     LaneMended(
@@ -63,7 +76,12 @@ def test_types_that_logs_out_there_hold_do_not_change() -> None:
         "memferry.source.snapshot_completed.v1": "SnapshotCompleted",
         "memferry.source.retired.v1": "SourceRetired",
         "memferry.barrier.placed.v1": "BarrierPlaced",
+        "memferry.tail.voided.v1": "TailVoided",
+        "memferry.tail.restored.v1": "TailRestored",
+        "memferry.rolled_back.v1": "RolledBack",
+        "memferry.rolled_forward.v1": "RolledForward",
         "memferry.savepoint.taken.v1": "SavepointTaken",
+        "memferry.savepoint.dropped.v1": "SavepointDropped",
         "memferry.reads.switched.v1": "ReadsSwitched",
         "memferry.switch.aborted.v1": "SwitchAborted",
         "memferry.lane.mended.v1": "LaneMended",

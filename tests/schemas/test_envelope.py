@@ -57,6 +57,7 @@ def sealed(source: str = "app-1", subject: str = "trade/T-1", **changes: Any) ->
         changes.get("id", "0192f5a0-0000-7000-8000-000000000001"),
         changes.get("time_ns", 1_700_000_000_123_456_789),
         changes.get("context"),
+        snapshot=changes.get("snapshot", False),
     )
     return envelope.seal(
         head, changes.get("data", b'{"account":"a"}'), changes.get("seq", 7), 1, CHAIN
@@ -70,6 +71,16 @@ def test_the_bytes_that_logs_out_there_hold_do_not_change() -> None:
         b'"time":"2023-11-14T22:13:20.123456789Z","unit":"u-1",'
         b'"seq":"7","epoch":1,"chain":"' + CHAIN.encode() + b'","data":{"account":"a"}}'
     )
+
+
+@pytest.mark.parametrize("context", [None, CONTEXT])
+def test_a_first_snapshot_says_so(context: Context | None) -> None:
+    marked, plain = (sealed(context=context, snapshot=given) for given in (True, False))
+
+    assert envelope.decode(marked).snapshot
+    assert not envelope.decode(plain).snapshot
+    assert json.loads(marked) == {**json.loads(plain), "snapshot": True}
+    assert list(CLOUDEVENTS_1_0.iter_errors(json.loads(marked))) == []
 
 
 @pytest.mark.parametrize("context", [None, Context(), Context(unit="u"), CONTEXT])

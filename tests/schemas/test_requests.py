@@ -69,7 +69,7 @@ def test_a_snapshot_that_stopped_for_no_reason_has_none() -> None:
 def test_what_may_be_asked_does_not_change_under_apps_out_there() -> None:
     assert get_args(RequestKind) == (
         "memory", "memory_rows", "outbox", "catalog", "snapshot", "barrier", "sample",
-        "statistics", "extraction",
+        "statistics", "extraction", "rollback",
     )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from schemas.errors import SettingsInvalid
-from schemas.settings import Settings, load_settings
+from schemas.settings import Settings
+from schemas.settings_file import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +76,8 @@ def test_every_setting_can_be_given_in_the_environment(
     for name in inner or [""]:
         present = getattr(default, name) if name else default
         choices = {c for c in get_args(types.get(name)) if isinstance(c, str)} - {present}
-        number = isinstance(present, int | float)
-        plain = "true" if present is False else "17" if number else "words"
+        number = "17" if isinstance(present, int | float) else "words"
+        plain = str(not present).lower() if isinstance(present, bool) else number
         text = min(choices or {plain})
         monkeypatch.setenv("_".join(["MEMFERRY", field.upper(), name.upper()]).rstrip("_"), text)
 
