@@ -11,6 +11,7 @@ from eventlog.outbox.contract import Outbox, Written
 from eventlog.pruning import Pruning
 from eventlog.receipts import Promises, Receipt
 from eventlog.stores import StoreCopy
+from eventlog.voids import own_voids
 from schemas.control import BarrierPlaced, ControlEvent
 from schemas.domain import Domain, Kind
 from schemas.errors import FerryError
@@ -54,6 +55,8 @@ class Barriers(Catalog):
         self.promises = Promises()
         self.durable = self.promises.durable
         self.fence = Fence(self.memory_lock)
+        self.voids = own_voids(outbox.identity, outbox.lane_rows(CONTROL_PARTITION))
+        """Which of this source's events do not count; replaced by each decision."""
         self._outbox = outbox
         self._commit = GroupCommit(outbox, self.durable, queue_events, self._on_halt, options)
         self._partitions = outbox.identity.partitions

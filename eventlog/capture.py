@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from eventlog.blocks import Block
+from eventlog.entry import MemorySetBack
 from eventlog.receipts import Receipt
 from eventlog.recorded.collecting import Collecting
 from eventlog.recorded.elements import Elements, Entities
 from eventlog.recorded.shapes import learn
 from eventlog.recorded.watchable import classes_of
 from eventlog.stores import StoreRefused
-from eventlog.watched import Block, WatchedStore
+from eventlog.watched import WatchedStore
 from schemas.errors import FerryError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -265,6 +267,13 @@ class Mutates:
 
     def _record_differences(self) -> list[Receipt]:
         found = {}
+        if any(block.overtaken for block in self._blocks):
+            names = sorted({b.store.kind.name for b in self._blocks if b.overtaken})
+            raise MemorySetBack(
+                "a rollback set memory back while this changed it: nothing of it was recorded",
+                where=f"ferry.mutates({', '.join(map(repr, names))})",
+                remedy="do it again, on the state that there is now",
+            )
         for block in self._blocks:
             for difference in block.store.differences(block.keys):
                 found[id(block.store), difference.key] = (block.store, difference)

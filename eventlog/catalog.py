@@ -88,6 +88,13 @@ class Catalog:
         """Note streams whose state is in the log already: they need no first snapshot."""
         self._known.update(streams)
 
+    def set_known(self, stream: str, *, known: bool) -> None:
+        """Note whether the log holds the stream's state, now that memory was set."""
+        if known:
+            self._known.add(stream)
+        else:
+            self._known.discard(stream)
+
     def mark_whole(self, kind_name: str) -> None:
         """Note that the log holds every stream of a kind: none needs a first snapshot any more."""
         with self.memory_lock:

@@ -3,7 +3,7 @@
 The log is folded bucket by bucket of streams, so that only a bucket's entities are in memory twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -12,6 +12,7 @@ import msgspec
 from eventlog.outbox.contract import OutboxReader, OutboxRow
 from eventlog.restart.fold import events_of
 from eventlog.stores import Store, StoreCopy
+from eventlog.voids import read_own_voids
 from schemas.domain import Kind, TransitionRefused
 from schemas.errors import FerryError
 
@@ -60,25 +61,26 @@ def changed(
     Raises: LogNotHere where the outbox was pruned, StateNotRecordable, EventTypeGone.
     """
     _require_whole(reader)
+    voids = read_own_voids(reader)
     kind = store.kind
     count = sum(1 for _ in copy())
     buckets = max(1, -(-count // bucket_entities))
     for bucket in range(buckets):
-        yield _of_bucket(kind, copy, reader, row, _Within(bucket, buckets))
+        within = _Within(bucket, buckets)
+        yield _of_bucket(kind, copy, voids.counting(_rows(kind, reader, row, within)), within)
 
 
 def _of_bucket(
     kind: Kind,
     copy: StoreCopy,
-    reader: OutboxReader,
-    row: int,
+    rows: Iterable[OutboxRow],
     within: "_Within",
 ) -> list[Changed]:
     stream_of, key_of = kind.stream_getter(), kind.key_getter()
     windowed = len(kind.key) > len(kind.stream)
     mine = [entity for entity in copy() if within.holds(stream_of(entity))]
     wanted = {key_of(entity) for entity in mine} if windowed else None
-    said = _fold(kind, _rows(kind, reader, row, within), wanted)
+    said = _fold(kind, rows, wanted)
     found = []
     for entity in mine:
         key = key_of(entity)
@@ -92,7 +94,7 @@ def _of_bucket(
     return found
 
 
-def _fold(kind: Kind, rows: Iterator[OutboxRow], wanted: set[Any] | None) -> dict[Any, Any]:
+def _fold(kind: Kind, rows: Iterable[OutboxRow], wanted: set[Any] | None) -> dict[Any, Any]:
     key_of = kind.key_getter()
     said: dict[Any, Any] = {}
     for _, event in events_of(kind, rows):

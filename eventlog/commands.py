@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eventlog.outbox.contract import Command, KeptEvent, Outbox
 from eventlog.receipts import Promises, Receipt
@@ -18,13 +18,20 @@ class CommandDiffers(FerryError):
 
 
 class CommandIds:
-    """Which commands were recorded; asked and told under the shim's lock.
+    """Which commands were recorded and count; asked and told under the shim's lock.
 
     Recent ones are in memory. Older ones are found by the outbox's index, which is asked only where
     it may hold some.
     """
 
-    def __init__(self, outbox: Outbox, promises: Promises, recent: int = RECENT) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        promises: Promises,
+        is_void: Callable[[int, int, str], bool] = lambda partition, seq, stream: False,
+        recent: int = RECENT,
+    ) -> None:
+        self._is_void = is_void
         self._outbox = outbox
         self._promises = promises
         self._limit = recent
@@ -41,6 +48,9 @@ class CommandIds:
         if known is None:
             return None
         content, receipts = known
+        if all(self._is_void(r.partition, r.seq, r.stream) for r in receipts):
+            command.again = True  # it was rolled back: what its client sends again is new
+            return None
         if content != command.content:
             raise CommandDiffers(
                 f"command {command.id!r} was recorded before with other content",

@@ -30,6 +30,10 @@ class MutationNested(FerryError):
     """Something was recorded by code that a mutation itself called; memory has not changed."""
 
 
+class MemorySetBack(FerryError):
+    """A rollback set memory back meanwhile: what was made of the state before is not recorded."""
+
+
 class FerryClosed(FerryError):
     """The shim takes no more events."""
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from eventlog.receipts import Watermark
 
+_UNTIL_OPENED_S = 10.0**8  # three years: a number that every kind of waiting takes
+
 
 class Pause(NamedTuple):
     """A fence that is over: its name, how long the gate was closed, and whether its lease ended."""
@@ -53,6 +55,10 @@ class Fence:
                 return False
             self.leases[name] = now + lease_s
             return True
+
+    def keep(self, name: str) -> bool:
+        """Hold mutations until `open`, whatever the lease; False where it has ended already."""
+        return self.prolong(name, _UNTIL_OPENED_S)
 
     def open(self, name: str) -> Pause | None:
         """Let mutations go on, as far as no other lease holds them; None where this one is over."""

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from eventlog.entry import Entry, EventTooLarge, FerryClosed, refuse_nested, ref
 from eventlog.outbox.contract import Command, Outbox
 from eventlog.ownership import Ownership
 from eventlog.receipts import Receipt
+from eventlog.rollback import Rollbacks
 from eventlog.stores import Store
 from schemas import envelope
 from schemas.domain import Domain, TransitionRefused
@@ -45,7 +46,8 @@ class Recorder(Barriers):
         """Held by every mutation; taken before `memory_lock`, never the other way round."""
         super().__init__(outbox, domain, max_event_bytes, queue_events, options)
         self._room = max_event_bytes - envelope.SEAL_BYTES_MAX
-        self._commands = CommandIds(outbox, self.promises)
+        self._commands = CommandIds(outbox, self.promises, self._is_void)
+        self.rollbacks = Rollbacks()
         self.ownership: Ownership | None = None
         self._evolving = False
         self._recorded = 0
@@ -58,7 +60,8 @@ class Recorder(Barriers):
         """Queue one event and change memory by it, in one step; the receipt says how far it is.
 
         Blocks while the disk is behind by `outbox.queue_events`, and during a fence until its lease
-        ends. A `commandid` in the context that was recorded before returns the receipt of then.
+        ends; it is tried on the state that it finds then. A `commandid` in the context that was
+        recorded before returns the receipt of then; one whose events are all void is new.
         Raises: EventInvalid, EventTypeUnknown, EventTooLarge, StoreMissing, TransitionRefused,
                 CommandDiffers, FerryClosed, OutcomeUnknown. Memory has not changed then.
         """
@@ -78,6 +81,8 @@ class Recorder(Barriers):
             before = () if known else self._state(store, stream)
             receipt = self._receipt(entry, stream, data, context)
             self._put((*before, receipt))
+            if (touched := self.rollbacks.touched) is not None:
+                touched.note(store, stream, known=known)
             if not known:
                 self._known.add(stream)
                 self.digests.state(store, before)
@@ -107,6 +112,8 @@ class Recorder(Barriers):
         command = command_of(context, [(e.type_name, data) for e, _, data in prepared])
         self._commit.wait_for_room()
         with self.lock, self.memory_lock:
+            if self.fence.leases:
+                self.fence.wait()  # what a rollback voids under it is no first time
             if command is not None and (first := self._commands.first(command)):
                 return first
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
@@ -127,24 +134,10 @@ class Recorder(Barriers):
             if command is not None:
                 self._commands.keep(command, receipts)
             self._put([*chain.from_iterable(before.values()), *receipts], command)
+            self._note_touched(before, changed)
             self._known.update(before)
             self._apply(before.values(), changed)
         return receipts
-
-    def record_snapshot(self, kind_name: str, streams: Sequence[str]) -> int:
-        """Record the state of streams that the log does not hold yet; return how many entities."""
-        entities = 0
-        self._commit.wait_for_room()
-        with self.memory_lock:
-            self._require_open()
-            store = self._stores[kind_name]
-            for stream in streams:
-                if not self.is_known(stream) and (state := self._state(store, stream)):
-                    self._put(state)
-                    self._known.add(stream)
-                    self.digests.state(store, state)
-                    entities += len(state)
-        return entities
 
     async def until_open(self) -> None:
         """Return once no fence holds mutations: an asyncio app awaits this, then records."""
@@ -174,12 +167,17 @@ class Recorder(Barriers):
         return entry.store or entry.refuse_unregistered(self.source)
 
     def _receipt(
-        self, entry: Entry, stream: str, data: bytes, context: envelope.Context | None
+        self,
+        entry: Entry,
+        stream: str,
+        data: bytes,
+        context: envelope.Context | None,
+        snapshot: bool = False,
     ) -> Receipt:
         if self.ownership is not None:
             self.ownership.require(stream)
         event_id = self._new_id()
-        head = entry.head(stream, event_id, time.time_ns(), context)
+        head = entry.head(stream, event_id, time.time_ns(), context, snapshot=snapshot)
         # Kafka keeps the stream's name a second time, as the key.
         size = len(head) + len(data) + len(stream.encode())
         if size > self._room:
@@ -198,7 +196,7 @@ class Recorder(Barriers):
         for entity in store.of_stream(stream):
             event = store.kind.snapshot(entity)
             entry = self._entry(event)
-            receipts.append(self._receipt(entry, stream, entry.encode(event), None))
+            receipts.append(self._receipt(entry, stream, entry.encode(event), None, snapshot=True))
         return receipts
 
     def _put(self, receipts: Sequence[Receipt], command: Command | None = None) -> None:
@@ -206,6 +204,17 @@ class Recorder(Barriers):
         self._recorded += len(receipts)
         if self._commit.write_through and receipts:
             receipts[-1].durable()  # raises where it is not: the caller has not changed memory yet
+
+    def _note_touched(self, begun: Collection[str], changed: Mapping[Any, "Changed"]) -> None:
+        """Note, for a rollback, the streams whose stores still hold the state before."""
+        touched = self.rollbacks.touched
+        if touched is not None:
+            for one in changed.values():
+                stream = one.receipt.stream
+                touched.note(one.store, stream, known=stream not in begun)
+
+    def _is_void(self, partition: int, seq: int, stream: str) -> bool:
+        return self.voids.covers(partition, seq, stream)
 
     def _apply(self, before: Iterable[Sequence[Receipt]], changed: Mapping[Any, "Changed"]) -> None:
         """Change memory by what is recorded, behind the first states of its streams."""

@@ -1,4 +1,4 @@
-"""Answers to what a running app is asked: memory, outbox, catalog, statistics, snapshot, a sample.
+"""Answers to what a running app is asked: memory, outbox, catalog, a snapshot, a rollback …
 
 These may take long, so they have a thread and a connection of their own.
 """
@@ -20,6 +20,7 @@ from eventlog.extraction.writing import chosen, entries_of
 from eventlog.memory_answers import MemoryAnswers
 from eventlog.outbox.audit import OwnOutbox
 from eventlog.recorder import Recorder
+from eventlog.rollback_preparing import prepare
 from eventlog.snapshot import Snapshot
 from schemas.errors import FerryError
 from schemas.extraction import Selection
@@ -30,6 +31,7 @@ from schemas.requests import (
     MemoryRowsQuestion,
     OutboxQuestion,
     RequestKind,
+    RollbackQuestion,
     SampleAnswer,
     StatisticsAnswer,
     SurveyProgress,
@@ -79,6 +81,7 @@ class RequestDesk:
             "snapshot": self._tell_snapshot,
             "barrier": self._tell_barrier,
             "sample": self._tell_sample,
+            "rollback": self._tell_rollback,
         }
 
     def begin(self, conn: "Connection") -> None:
@@ -104,6 +107,8 @@ class RequestDesk:
     def tick(self, conn: "Connection") -> None:
         """Let go of what was kept for requests that are over."""
         self._memory.tick(conn)
+        with self._ferry.memory_lock:
+            self._ferry.rollbacks.expire()
 
     def _answer(
         self, conn: "Connection", request: Any, answer: msgspec.Struct | None, state: str
@@ -149,7 +154,7 @@ class RequestDesk:
 
     def _question(self, conn: "Connection", request: Any, form: type[Question]) -> Question:
         (question,) = conn.execute(statement("request_question"), (request,)).fetchone() or (None,)
-        return msgspec.convert(question or {}, form)
+        return msgspec.convert(question or {}, form, str_keys=True)
 
     def _counting(self, told: Callable[[int], None]) -> Callable[[], None]:
         """Return what is called every few entities: it tells now and then, and ends in time."""
@@ -183,6 +188,14 @@ class RequestDesk:
         heads = {receipt.partition: receipt.seq for receipt in barrier.receipts}
         answer = BarrierAnswer(heads, barrier.counting, barrier.sums)
         self._answer(conn, request, answer, "answered")
+
+    def _tell_rollback(self, conn: "Connection", request: Any) -> None:
+        question = self._question(conn, request, RollbackQuestion)
+        breathe = self._counting(
+            lambda looked: self._answer(conn, request, SurveyProgress(looked), "working")
+        )
+        ready = prepare(self._ferry, self._settings, question, breathe)
+        self._answer(conn, request, ready, "answered")
 
     def _tell_memory(self, conn: "Connection", request: Any) -> None:
         question = self._question(conn, request, MemoryQuestion)

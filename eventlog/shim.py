@@ -35,7 +35,8 @@ from schemas.errors import FerryError
 from schemas.lane import CONTROL_PARTITION
 from schemas.position import FIRST_GENERATION
 from schemas.requests import SampleAnswer
-from schemas.settings import Settings, load_settings
+from schemas.settings import Settings
+from schemas.settings_file import load_settings
 
 if TYPE_CHECKING:
     from eventlog.transaction import CallersTransaction, Connection
@@ -69,7 +70,7 @@ class Ferry(Capturing):
         self.reads = ReadRouting(self, settings)
         self.restart = MemoryRestart(
             settings, settings.projection or domain.name, outbox.identity,
-            lambda: open_reader(settings), outbox.heads(),
+            lambda: open_reader(settings), outbox.heads(), voids=lambda: self.voids,
         )  # fmt: skip
         self.on_close(self.restart.close)
 

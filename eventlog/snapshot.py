@@ -149,30 +149,43 @@ class Snapshot:
             ferry.end_change()
 
     def _record_unlike_the_log(self, store: Store) -> None:
-        ferry = self._ferry
-        with ferry.memory_lock:
-            copy, row = store.copy(), ferry.recorded_position()
-        if not self._any_known(store):
-            return
-        ferry.durable.wait(row, None)
-        reader = self._open_reader()
-        try:
-            for bucket in changed(store, copy, reader, row):
-                self.total += len(bucket)
-                for chunk in _chunks(bucket):
-                    self._record_chunk(store, chunk)
-        finally:
-            reader.close()
+        """Compare a store with the log, and again where memory was set back meanwhile."""
+        ferry, done = self._ferry, False
+        while not done:
+            with ferry.memory_lock:
+                copy, row = store.copy(), ferry.recorded_position()
+                count = ferry.rollbacks.count
+            if not self._any_known(store):
+                return
+            ferry.durable.wait(row, None)
+            reader = self._open_reader()
+            try:
+                done = all(
+                    self._record_bucket(store, bucket, count)
+                    for bucket in changed(store, copy, reader, row)
+                )
+            finally:
+                reader.close()
+
+    def _record_bucket(self, store: Store, bucket: Sequence[Changed], count: int) -> bool:
+        self.total += len(bucket)
+        return all(self._record_chunk(store, chunk, count) for chunk in _chunks(bucket))
 
     def _any_known(self, store: Store) -> bool:
         with self._ferry.memory_lock:
             return any(self._ferry.is_known(stream) for stream in store.streams())
 
-    def _record_chunk(self, store: Store, chunk: Sequence[Changed]) -> None:
-        """Record the present state of entities, whatever it was when they were compared."""
+    def _record_chunk(self, store: Store, chunk: Sequence[Changed], count: int) -> bool:
+        """Record the present state of entities, whatever it was when they were compared.
+
+        False where memory was set back since: it is to be compared anew.
+        """
         ferry = self._ferry
         ferry.begin_change()
         try:
+            if ferry.rollbacks.count != count:
+                return False
+            ferry.rollbacks.forget()  # it would take for the log's what was not recorded
             # Memory holds the new state already, and only the log knows what was recorded before.
             ferry.digests.spoil(f"{store.kind.name} changed without being recorded")
             for key, ended in chunk:
@@ -187,6 +200,7 @@ class Snapshot:
                 elif ended is not None:
                     ferry.record_states([(store, ended, True)], _nothing)
                     self._count()
+            return True
         finally:
             ferry.end_change()
 

@@ -78,6 +78,9 @@ class States(Recorder):
             context = msgspec.structs.replace(context or envelope.Context(), unit=self._new_id())
         receipts = [self._receipt(*one, context) for one in prepared]
         self._put([*chain.from_iterable(before.values()), *receipts])
+        if (touched := self.rollbacks.touched) is not None:
+            for (store, *_), receipt in zip(changed, receipts, strict=True):
+                touched.note(store, receipt.stream, known=receipt.stream not in before)
         self._known.update(before)
         if self.digests.counting:
             self._note_states(before.values(), changed, receipts, lost)
@@ -103,6 +106,26 @@ class States(Recorder):
         if changed and count is not None:
             for entity in lost():
                 count.evict(receipt.partition, entity)
+
+    def record_snapshot(self, kind_name: str, streams: Sequence[str]) -> int:
+        """Record the state of streams that the log does not hold yet; return how many entities."""
+        entities = 0
+        self._commit.wait_for_room()
+        with self.memory_lock:
+            if self.rollbacks.sealed and self.fence.leases:
+                self.fence.wait()  # recorded now, it would be void, and is nowhere else
+            self._require_open()
+            store = self._stores[kind_name]
+            touched = self.rollbacks.touched
+            for stream in streams:
+                if not self.is_known(stream) and (state := self._state(store, stream)):
+                    self._put(state)
+                    if touched is not None:
+                        touched.note(store, stream, known=False)
+                    self._known.add(stream)
+                    self.digests.state(store, state)
+                    entities += len(state)
+        return entities
 
     @property
     def calling_out(self) -> bool:

@@ -53,6 +53,9 @@ class Store(Protocol):
     def forget(self, stream: str) -> None:
         """Remove all entities of a stream."""
 
+    def fresh(self) -> "Store":
+        """Return an empty store of the same kind and size, which the app does not see."""
+
 
 class DictCopy:
     """A dict as it was: entities by the keys they were filed under."""
@@ -143,6 +146,10 @@ class DictStore:
         """Remove all entities of a stream."""
         self.put(self._key_of(stream), None)
 
+    def fresh(self) -> "DictStore":
+        """Return an empty store of the same kind, which the app does not see."""
+        return DictStore(self.kind, {})
+
 
 class FactStore:
     """Of a kind that memory keeps nothing of: what is recorded is in the log and the table."""
@@ -174,6 +181,10 @@ class FactStore:
 
     def forget(self, stream: str) -> None:
         """There is nothing to remove."""
+
+    def fresh(self) -> "FactStore":
+        """Return another that keeps nothing."""
+        return FactStore(self.kind)
 
 
 def require_entities(kind: Kind, values: Any) -> None:

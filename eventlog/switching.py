@@ -13,6 +13,7 @@ import msgspec
 from eventlog.fence import Pause
 from eventlog.receipts import Receipt, ReceiptTimeout, Watermark
 from eventlog.recorder import Recorder
+from eventlog.rollback_commit import commit
 from schemas.errors import FerryError
 from schemas.sql import statement
 
@@ -26,6 +27,7 @@ class _Held(msgspec.Struct):
     """A fence that this writer has taken."""
 
     purpose: str
+    subject: str
     receipts: list[Receipt]
     renewals: int
     counting: str = ""
@@ -49,14 +51,16 @@ class Switching:
         """Take fences that are asked for, prolong the renewed, leave those that ended."""
         known = {"projection": self._projection, "held": list(self._held)}
         rows = conn.execute(statement("fences_of_projection"), known).fetchall()
-        for fence, purpose, epoch, lease_ms, state, renewals, left_s in rows:
+        for fence, purpose, epoch, lease_ms, state, renewals, left_s, subject in rows:
             held = self._held.get(fence)
             if state != "asked":
                 if held is not None:
+                    if state == "decided" and held.answer == "caught_up":
+                        self._carry_out(fence, held)
                     self._leave(fence)
             elif held is None:
                 if left_s > 0:
-                    self._take(fence, purpose, epoch, lease_ms / 1000, renewals)
+                    self._take(fence, _Held(purpose, subject, [], renewals), epoch, lease_ms / 1000)
             elif renewals > held.renewals:
                 held.renewals = renewals
                 self._ferry.fence.prolong(fence, lease_ms / 1000)
@@ -88,16 +92,20 @@ class Switching:
         """Set the fences whose leases ended here to aborted, where they were not decided."""
         for pause in self._ferry.fence.lapsed():
             log.warning("writing goes on: %s", self._reason(pause))
+            self._open(pause.name)
             self._over.append(pause)
         self._report(conn)
 
-    def _take(self, fence: str, purpose: str, epoch: int, lease_s: float, renewals: int) -> None:
-        ferry = self._ferry
-        held = self._held[fence] = _Held(purpose, [], renewals)
+    def _take(self, fence: str, held: _Held, epoch: int, lease_s: float) -> None:
+        ferry, purpose = self._ferry, held.purpose
+        self._held[fence] = held
         barrier = None
         ferry.settle_sums()  # what there is to hash is hashed before writing stands still
         try:
             with ferry.memory_lock:
+                if purpose == "rollback":
+                    ferry.rollbacks.ready(held.subject, ferry.stores(), ferry.voids)
+                    ferry.rollbacks.sealed = fence
                 ferry.fence.close(fence, lease_s)
                 if purpose != "hold":
                     barrier = ferry.place_barrier(fence, purpose, epoch=epoch, with_memory=False)
@@ -106,8 +114,24 @@ class Switching:
                 held.counting = barrier.counting
                 held.sums = msgspec.json.encode(barrier.sums).decode()
         except FerryError as error:
-            ferry.fence.open(fence)
+            self._open(fence)
             held.answer, held.detail = "refused", error.what
+
+    def _carry_out(self, fence: str, held: _Held) -> None:
+        """Do what a fence was for, where that is more than to stand still."""
+        if held.purpose != "rollback":
+            return
+        try:
+            commit(self._ferry, fence, held.subject)
+        except FerryError as error:
+            log.warning("void %s: %s", held.subject, error)
+
+    def _open(self, fence: str) -> Pause | None:
+        with self._ferry.memory_lock:
+            rollbacks = self._ferry.rollbacks
+            if rollbacks.sealed == fence:
+                rollbacks.sealed = ""
+            return self._ferry.fence.open(fence)
 
     def _caught_up(self, fence: str, held: _Held) -> bool:
         """Say whether the barriers are committed: in the tables, or for a way back on the disk."""
@@ -119,12 +143,12 @@ class Switching:
         except FerryError as error:
             held.answer, held.detail = "refused", error.what
             return False
-        if held.purpose == "switch_back":  # memory has whatever was recorded
+        if held.purpose in {"switch_back", "rollback"}:  # memory has whatever was recorded
             return True
         return all(self._applied[r.partition].value >= r.seq for r in held.receipts)
 
     def _leave(self, fence: str) -> None:
-        pause = self._ferry.fence.open(fence)
+        pause = self._open(fence)
         if pause is not None:  # where its lease ended first, `give_up_lapsed` finds it
             self._over.append(pause)
         del self._held[fence]

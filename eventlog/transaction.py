@@ -157,6 +157,7 @@ class CallersTransaction:
         self._outbox.note(columns, heads)
         for receipt, row, seq in zip(self._queued, columns.rows, columns.seqs, strict=True):
             receipt.row, receipt.seq = row, seq
+        ferry._note_touched(self._begun, self._changed)
         ferry._known.update(self._begun)
         ferry._apply(self._begun.values(), self._changed)
         ferry._recorded += len(self._queued)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from eventlog.blocks import Block
 from eventlog.recorded.elements import Elements
 from eventlog.recorded.places import MISSING
 from eventlog.recorded.refusals import KeyDiffers
@@ -27,23 +28,6 @@ class Difference(NamedTuple):
     key: Any
     entity: Any
     data: bytes
-
-
-class Block:
-    """Code that is changing a container, all of it or only what is under these keys."""
-
-    __slots__ = ("before", "keys", "store")
-
-    def __init__(self, store: "WatchedStore", keys: Iterable[Any] | None) -> None:
-        self.store = store
-        self.keys = None if keys is None else list(keys)
-        content = store.content()
-        found = list(content) if self.keys is None else self.keys
-        self.before = {key: content[key] for key in found if key in content}
-
-    def covers(self, key: Any) -> bool:
-        """Say whether the code may be changing what is under a key."""
-        return self.keys is None or key in self.keys
 
 
 class WatchedStore:
@@ -190,8 +174,7 @@ class WatchedStore:
 
         A container of foreign objects is left alone: its app brings them back.
         """
-        content = self.content()
-        mine = self._state is None and isinstance(content, MutableMapping)
+        content, mine = self.content(), self.settable
         if entity is None:
             self.recorded.pop(key, None)
             if mine:
@@ -200,6 +183,21 @@ class WatchedStore:
         self.recorded[key] = self._encode(entity)
         if mine:
             content[key] = self._elements.element(entity)  # type: ignore[index]
+
+    @property
+    def settable(self) -> bool:
+        """Whether memory can be set here: foreign objects are their app's to bring back."""
+        return self._state is None and isinstance(self.content(), MutableMapping)
+
+    def overtake(self, key: Any) -> None:
+        """Note that what is under a key was set, whatever code is changing it."""
+        content = self.content()
+        for block in self.blocks:
+            if block.covers(key):
+                block.overtaken = True
+                block.before.pop(key, None)
+                if key in content:
+                    block.before[key] = content[key]
 
     def streams(self) -> list[str]:
         """Return the names of all streams that were recorded, or are about to be."""
@@ -215,6 +213,11 @@ class WatchedStore:
         key = key_of_stream(self.kind, self.recorded, stream)
         if key is not MISSING:
             self.put(key, None)
+
+    def fresh(self) -> "WatchedStore":
+        """Return an empty store of the same kind, which the app does not see."""
+        content: dict[Any, Any] = {}
+        return WatchedStore(self.kind, lambda: content, self._elements, None, self._lock)
 
     def copy(self) -> "WatchedCopy":
         """Take a copy now."""

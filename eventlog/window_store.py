@@ -169,6 +169,10 @@ class WindowStore:
         if ring_key is not None:
             self._content[ring_key].clear()
 
+    def fresh(self) -> "WindowStore":
+        """Return an empty store of the same kind and length, which the app does not see."""
+        return WindowStore(self.kind, {}, self.window())
+
     def _stream_of(self, ring_key: Any) -> str:
         values = (ring_key,) if self._width == 1 else ring_key
         return f"{self.kind.name}/" + "/".join(map(str, values))

@@ -16,6 +16,7 @@ from eventlog.outbox.contract import OutboxInvalid
 from eventlog.outbox.opening import open_reader
 from eventlog.shim import Ferry, attach
 from eventlog.stores import FactStore
+from eventlog.voids import read_own_voids
 from schemas.domain import Domain
 from schemas.errors import FerryError
 from schemas.settings import Postgres, Settings
@@ -131,9 +132,10 @@ def _streams_of(settings: Settings) -> Iterator[str]:
                     where=str(reader.path),
                     remedy="import into a source of its own: set `source` and `outbox.path`",
                 )
+        voids = read_own_voids(reader)
         rows = reader.rows(0, _CHUNK_ROWS)
         while rows:
-            yield from (row.stream for row in rows if row.partition >= 0)
+            yield from (row.stream for row in voids.counting(rows) if row.partition >= 0)
             rows = reader.rows(rows[-1].row, _CHUNK_ROWS)
     finally:
         reader.close()

@@ -65,11 +65,13 @@ class Named(Pending, Protocol):
 class Command:
     """A command that is being recorded: its id, its content's digest, the events it records."""
 
-    __slots__ = ("content", "events", "id")
+    __slots__ = ("again", "content", "events", "id")
 
     def __init__(self, command_id: str, content: bytes) -> None:
         self.id = command_id
         self.content = content
+        self.again = False
+        """Whether it was recorded before, and all its events of then are void."""
         self.events: Sequence[Named] = ()
 
 

@@ -42,6 +42,8 @@ def write(
         lanes = [(p, head.seq, head.digest, head.epoch) for p, head in heads.items()]
         cursor.execute(query("lanes_move", schema), list(map(list, zip(*lanes, strict=True))))
         for command in commands:
+            if command.again:
+                cursor.execute(query("command_drop", schema), (command.id.encode(),))
             first = columns.rows[0]
             kept = [
                 KeptEvent(

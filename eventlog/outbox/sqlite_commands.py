@@ -21,6 +21,8 @@ def write_commands(
     """Insert commands in the transaction that inserts these rows, which hold all their events."""
     first = rows[0].row
     for command in commands:
+        if command.again:
+            db.execute("DELETE FROM command WHERE id = ?", (command.id,))
         kept = [
             KeptEvent(row.row, event.event_id, row.partition, row.seq, row.stream)
             for event in command.events

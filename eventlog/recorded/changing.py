@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any
 
-from eventlog.entry import MutationNested
+from eventlog.entry import MemorySetBack, MutationNested
 from eventlog.recorded.places import Place, place_of
 
 Apply = Callable[[], None]
@@ -67,6 +67,7 @@ class Changing:
         while (place := place_of(node)) is not None:
             collection = place.collection
             ferry = collection.ferry
+            set_back = ferry.rollbacks.count
             try:
                 ferry.begin_change()
             except MutationNested:
@@ -78,6 +79,12 @@ class Changing:
                 self._ferry = ferry
                 return found
             ferry.end_change()
+            if found is None and ferry.rollbacks.count != set_back:
+                raise MemorySetBack(
+                    f"a rollback took this {type(node).__name__} away while its change waited",
+                    where=collection.name,
+                    remedy="look it up again: another may stand in its place now",
+                )
         return None
 
     def __exit__(

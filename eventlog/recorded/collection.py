@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from eventlog.recorded.adoption import Arrival, release
 from eventlog.recorded.copies import Copies, Copy
@@ -41,8 +41,13 @@ class Collection(ABC):
         self.root = Place(self, None, node)
         self.copies = Copies()
         self.classes = frozenset(classes_of(declared, _name_of(declared)))
+        self._declared = declared
         for cls in self.classes:
             hook(cls, self.registry)
+
+    def fresh(self, node: Any) -> Self:
+        """Return a collection of the same declared type, for a container that nobody records."""
+        return type(self)(self.ferry, self.kind, self.name, node, self.elements, self._declared)
 
     # --- what a kind of container says of itself
 

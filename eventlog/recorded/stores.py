@@ -1,5 +1,6 @@
 """Recorded collections as the shim's stores: read, copied, and changed without recording."""
 
+from collections import deque
 from collections.abc import Collection as Keys
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 from eventlog.recorded.collection import Collection
 from eventlog.recorded.copies import Copy
 from eventlog.recorded.deque_collection import DequeCollection
+from eventlog.recorded.deques import RecordedDeque
+from eventlog.recorded.dicts import RecordedDict
 from eventlog.recorded.list_collection import ListCollection
+from eventlog.recorded.lists import RecordedList
 from eventlog.recorded.places import MISSING
 from eventlog.recorded.plain import plain
 from eventlog.stores import StoreRefused
@@ -82,6 +86,10 @@ class RecordedDictStore:
         if key is not MISSING:
             self._collection.put_raw(key, MISSING)
 
+    def fresh(self) -> "RecordedDictStore":
+        """Return an empty store of the same kind, which the app does not see."""
+        return RecordedDictStore(self._collection.fresh(RecordedDict()))
+
     def _key_of(self, stream: str) -> Any:
         return key_of_stream(self.kind, self._content, stream)
 
@@ -111,13 +119,10 @@ class RecordedRowStore:
         return self._collection.name
 
     def _pairs(self) -> list[tuple[int, Any]]:
-        collection = self._collection
-        first = collection.first if isinstance(collection, DequeCollection) else 0
-        return list(enumerate(collection.root.value, first))
+        return list(enumerate(self._collection.root.value, self.first))
 
     def _entities(self, start: int, stop: int) -> list[Any]:
-        collection = self._collection
-        first = collection.first if isinstance(collection, DequeCollection) else 0
+        collection, first = self._collection, self.first
         stop = min(stop, first + len(collection.root.value))
         entity = collection.elements.entity
         return [entity(at, plain(collection.at(at))) for at in range(max(start, first), stop)]
@@ -145,3 +150,20 @@ class RecordedRowStore:
         """Remove everything."""
         if stream == self._stream:
             self._collection.clear_raw()
+
+    def fresh(self) -> "RecordedRowStore":
+        """Return an empty store of the same kind and length, which the app does not see."""
+        node = self._collection.root.value
+        empty = RecordedDeque(maxlen=node.maxlen) if isinstance(node, deque) else RecordedList()
+        return RecordedRowStore(self._collection.fresh(empty))
+
+    @property
+    def first(self) -> int:
+        """The number of the leftmost item of a deque, or of the next one while there is none."""
+        collection = self._collection
+        return collection.first if isinstance(collection, DequeCollection) else 0
+
+    def begin_at(self, number: int) -> None:
+        """Give the next item of an empty deque this number."""
+        if isinstance(self._collection, DequeCollection) and not self._collection.root.value:
+            self._collection.first = number

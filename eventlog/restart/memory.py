@@ -15,7 +15,9 @@ from eventlog.restart.mends import read_mends
 from eventlog.restart.tail import RestartIncomplete, Tail
 from eventlog.restart.unusable import TablesUnusable
 from eventlog.stores import Store
+from eventlog.voids import OwnVoids
 from eventlog.window_store import WindowStore
+from schemas.domain import Kind
 from schemas.entities import KindNotReadable
 from schemas.lane import LaneBroken, LaneHead
 from schemas.mend import Mend
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 _CHUNK_ROWS = 10_000
 Way: TypeAlias = Literal["outbox", "tables", "log"]
 log = logging.getLogger("memferry.restart")
-_TABLES_LEFT = (
+TABLES_LEFT = (
     DriverMissing, KindNotReadable, TablesUnusable, RestartIncomplete, LaneBroken, LogCut,
 )  # fmt: skip
 """Why `auto` leaves the tables for the log, which is proven by itself."""
@@ -36,7 +38,8 @@ _TABLES_LEFT = (
 class MemoryRestart:
     """Brings stores back to what the durable events of their streams made of them.
 
-    `until` are the outbox's heads as this process found them. `ways` says which way each kind took.
+    `until` are the outbox's heads as this process found them; `voids` tells which events up to
+    there do not count any more. `ways` says which way each kind took.
     """
 
     def __init__(
@@ -46,7 +49,10 @@ class MemoryRestart:
         identity: OutboxIdentity,
         open_reader: Callable[[], OutboxReader],
         until: Mapping[int, LaneHead],
+        *,
+        voids: Callable[[], OwnVoids],
     ) -> None:
+        self._voids = voids
         self._settings = settings
         self._schema = schema
         self._identity = identity
@@ -105,32 +111,37 @@ class MemoryRestart:
                     where=f"source {self._identity.source}, partitions {cut}",
                     remedy='set `restart.memory_from` to "auto", "tables" or "log"',
                 )
-            return restore(_every_row(reader), store)
+            return restore(self._voids().counting(every_row(reader)), store)
         finally:
             reader.close()
 
     def _from_tables(self, store: Store, *, demanded: bool) -> set[str] | None:
         kind = store.kind
         try:
-            _require_told_by_tables(store)
+            require_told_by_tables(store)
             found = self._read_tables(store)
+            require_obeying(found, self._voids(), kind)
             tail = self._behind(found)
-        except _TABLES_LEFT as error:
+        except TABLES_LEFT as error:
             if demanded:
                 raise
             log.warning("kind %s comes back from the log: %s", kind.name, error.what)
             return None
+
+        def behind() -> Iterable[OutboxRow]:
+            return self._voids().counting(tail.of_kind(kind.name, found.heads))
+
         stream_of, key_of = kind.stream_getter(), kind.key_getter()
         begun = {stream_of(entity) for entity in found.entities}
         own = set(store.streams()) - begun
-        if own and own - {row.stream for row in tail.of_kind(kind.name, found.heads)}:
+        if own and own - {row.stream for row in behind()}:
             # A stream without rows has ended, or was never recorded: only the log tells which.
             return None
         for stream in begun:
             store.forget(stream)
         for entity in found.entities:
             store.put(key_of(entity), entity)
-        return restore(tail.of_kind(kind.name, found.heads), store, begun)
+        return restore(behind(), store, begun)
 
     def _read_tables(self, store: Store) -> "KindSnapshot":
         load_driver("memory is to come back from the tables")
@@ -143,7 +154,7 @@ class MemoryRestart:
         if self._whole is None:
             begin = dict.fromkeys(range(self._identity.partitions), 0)
             self._whole = self._tail({}, begin, read_mends(self._settings))
-        return restore(self._whole.of_kind(store.kind.name, {}), store)
+        return restore(self._voids().counting(self._whole.of_kind(store.kind.name, {})), store)
 
     def _behind(self, found: "KindSnapshot") -> Tail:
         """Return a tail that begins at the tables' heads, or where they were for another kind."""
@@ -165,7 +176,8 @@ class MemoryRestart:
         return Tail(self._settings, self._open_reader, self._until, heads, offsets, mends=mends)
 
 
-def _require_told_by_tables(store: Store) -> None:
+def require_told_by_tables(store: Store) -> None:
+    """Check that a table says what memory holds; raises TablesUnusable."""
     if not getattr(store, "told_by_tables", True):
         raise TablesUnusable(
             f"the table of {store.kind.name!r} holds items that the ring lost, too",
@@ -174,8 +186,22 @@ def _require_told_by_tables(store: Store) -> None:
         )
 
 
-def _every_row(reader: OutboxReader) -> Iterator[OutboxRow]:
-    rows = reader.rows(0, _CHUNK_ROWS)
+def require_obeying(found: "KindSnapshot", voids: OwnVoids, kind: Kind) -> None:
+    """Check that rows obey just those voids that say something of them; raises TablesUnusable."""
+    wanted, obeyed = voids.concerning(found.heads), voids.concerned(found.voids, found.heads)
+    if wanted != obeyed:
+        raise TablesUnusable(
+            f"the rows of {kind.name!r} do not obey the same voids as the log: "
+            f"{', '.join(sorted(wanted ^ obeyed))}",
+            where="memferry.projection, column voids",
+            remedy="none is needed: the log is read; `memferry replay --to-end` makes the tables "
+            "anew",
+        )
+
+
+def every_row(reader: OutboxReader, after: int = 0) -> Iterator[OutboxRow]:
+    """Yield everything that an outbox holds behind a row."""
+    rows = reader.rows(after, _CHUNK_ROWS)
     while rows:
         yield from rows
         rows = reader.rows(rows[-1].row, _CHUNK_ROWS)

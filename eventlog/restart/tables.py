@@ -3,7 +3,7 @@
 Import this only where psycopg is installed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -37,13 +37,24 @@ class KindSnapshot(NamedTuple):
     entities: list[Any]
     mends: tuple[Mend, ...] = ()
     """What the tables obey where the topic is damaged."""
+    voids: frozenset[str] = frozenset()
+    """Ids of this source's voids that the rows obey."""
 
 
 def read_kind(
-    settings: Settings, schema: str, identity: OutboxIdentity, kind: Kind, window: int | None
+    settings: Settings,
+    schema: str,
+    identity: OutboxIdentity,
+    kind: Kind,
+    window: int | None,
+    *,
+    streams: Collection[Sequence[Any]] | None = None,
+    alone: bool = True,
 ) -> KindSnapshot:
     """Return a kind's entities in one source's projection: of each stream its newest `window`.
 
+    Of these streams, each by the values of its fields, where they are given; else of all. `alone`:
+    there may be rows of no other source.
     Raises: TablesUnusable, KindNotReadable.
     """
     try:
@@ -52,14 +63,19 @@ def read_kind(
             with conn.transaction():
                 names = [sql.Identifier(schema, table.name) for table in kind.tables]
                 conn.execute(query("restart_lock").format(tables=sql.SQL(", ").join(names)))
-                _require_own_topic(conn, schema, identity)
+                voids = _voids_of_own_topic(conn, schema, identity)
                 _require_nothing_parked(conn, schema, kind)
                 _require_same_code(conn, schema, kind)
-                heads = _own_heads(conn, schema, identity)
+                heads = _own_heads(conn, schema, identity, alone=alone)
                 rows = conn.execute(query("restart_position"), (schema,)).fetchall()
-                pages = _all(kind, tables) if window is None else _newest(conn, tables, window)
+                if streams is not None:
+                    pages = _of_streams(tables, streams, window)
+                elif window is None:
+                    pages = _all(kind, tables)
+                else:
+                    pages = _of_streams(tables, _streams(conn, tables), window)
                 found = [entity for page in pages for entity in page]
-                return KindSnapshot(heads, dict(rows), found, _mends(conn, identity))
+                return KindSnapshot(heads, dict(rows), found, _mends(conn, identity), voids)
     except psycopg.Error as error:
         raise TablesUnusable(
             f"kind {kind.name!r} cannot be read: {str(error).strip().partition(chr(10))[0]}",
@@ -98,16 +114,17 @@ def _connected(settings: Settings, source: str) -> Iterator[Connection]:
         yield conn
 
 
-def _require_own_topic(conn: Connection, schema: str, identity: OutboxIdentity) -> None:
+def _voids_of_own_topic(conn: Connection, schema: str, identity: OutboxIdentity) -> frozenset[str]:
     row = conn.execute(query("restart_projection"), (schema,)).fetchone()
     own = (identity.topic, identity.generation, identity.partitions)
-    if row != own:
+    if row is None or row[:3] != own:
         raise TablesUnusable(
-            f"projection {schema!r} is of topic, generation and partitions {row}, the outbox of "
-            f"{own}",
+            f"projection {schema!r} is of topic, generation and partitions {row and row[:3]}, the "
+            f"outbox of {own}",
             where=f"memferry.projection, name {schema}",
             remedy="correct `projection` or `postgres.dsn`",
         )
+    return frozenset(void for void, source in row[3] if source == identity.source)
 
 
 def _require_nothing_parked(conn: Connection, schema: str, kind: Kind) -> None:
@@ -137,17 +154,20 @@ def _require_same_code(conn: Connection, schema: str, kind: Kind) -> None:
         )
 
 
-def _own_heads(conn: Connection, schema: str, identity: OutboxIdentity) -> dict[int, LaneHead]:
+def _own_heads(
+    conn: Connection, schema: str, identity: OutboxIdentity, *, alone: bool
+) -> dict[int, LaneHead]:
     rows = conn.execute(query("restart_lanes"), (schema, identity.generation)).fetchall()
     others = {source for source, *_ in rows} - {identity.source}
-    if others:
+    if others and alone:
         raise TablesUnusable(
             f"the tables hold rows of other sources too ({', '.join(sorted(others))}), and do not "
             "say whose a row is",
             where=f"projection {schema}",
             remedy="none is needed: the log says it",
         )
-    return {partition: LaneHead(*head) for _, partition, *head in rows}
+    own = (row for row in rows if row[0] == identity.source)
+    return {partition: LaneHead(*head) for _, partition, *head in own}
 
 
 def _all(kind: Kind, tables: Tables) -> Iterator[list[Any]]:
@@ -159,16 +179,18 @@ def _all(kind: Kind, tables: Tables) -> Iterator[list[Any]]:
         question = question._replace(behind=key if len(kind.key) > 1 else (key,))
 
 
-def _newest(conn: Connection, tables: Tables, window: int) -> Iterator[list[Any]]:
+def _streams(conn: Connection, tables: Tables) -> list[Sequence[Any]]:
     kind = tables.kind
-    streams: list[Mapping[str, Any]] = [
-        dict(zip(kind.stream, row, strict=True))
-        for row in conn.execute(
-            query("restart_streams").format(
-                stream=sql.SQL(", ").join(map(sql.Identifier, kind.stream)),
-                table=sql.Identifier(tables.schema, kind.tables[0].name),
-            )
-        )
-    ]
-    for equal in streams:
-        yield tables.entities(Question(equal, limit=window, newest=True), 0.0)
+    statement = query("restart_streams").format(
+        stream=sql.SQL(", ").join(map(sql.Identifier, kind.stream)),
+        table=sql.Identifier(tables.schema, kind.tables[0].name),
+    )
+    return conn.execute(statement).fetchall()
+
+
+def _of_streams(
+    tables: Tables, streams: Iterable[Sequence[Any]], window: int | None
+) -> Iterator[list[Any]]:
+    for values in streams:
+        equal: Mapping[str, Any] = dict(zip(tables.kind.stream, values, strict=True))
+        yield tables.entities(Question(equal, limit=window, newest=window is not None), 0.0)

@@ -8,7 +8,7 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from eventlog.apart import run_apart
 from eventlog.outbox.contract import OutboxIdentity, OutboxReader, OutboxRow
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from aiokafka.structs import ConsumerRecord
 
 _CHUNK_ROWS = 5_000
+Wanted: TypeAlias = Callable[[int, int, str], bool]
+"""Whether an event is wanted: its partition, its seq, its stream."""
 _PLACE = struct.Struct("<iqI")  # partition, seq, bytes of the event
 
 
@@ -37,6 +39,7 @@ class Tail:
     """The events of each kind behind the heads that it began from, to the outbox's own heads.
 
     `until` are the outbox's heads as the process found them: later events are none of a restart's.
+    `wanted` says which are kept; `breathe` is called at every record that is read.
     """
 
     def __init__(
@@ -48,8 +51,12 @@ class Tail:
         offsets: Mapping[int, int],
         *,
         mends: Iterable[Mend] = (),
+        wanted: Wanted = lambda partition, seq, stream: True,
+        breathe: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._wanted = wanted
+        self._breathe = breathe
         self._until = until
         self.began = dict(heads)
         self._broken: dict[int, LaneBroken] = {}
@@ -73,6 +80,10 @@ class Tail:
             raise
         finally:
             reader.close()
+
+    def kinds(self) -> list[str]:
+        """Return the names of the kinds that have events here."""
+        return list(self._spools)
 
     def of_kind(self, name: str, applied: Mapping[int, LaneHead]) -> Iterator[OutboxRow]:
         """Yield a kind's events behind `applied`, each lane's in its order; `row` is only a count.
@@ -176,10 +187,15 @@ class Tail:
                 return
 
     def _take(self, partition: int, seq: int, value: bytes, event: Envelope, place: int) -> None:
+        self._breathe()
         if partition not in self._until or seq > self._until[partition].seq:
             return
         new = self._checks[partition].admit(value, seq, event.epoch, event.chain, place)
-        if new and not event.type.startswith(CONTROL_PREFIX):
+        if (
+            new
+            and not event.type.startswith(CONTROL_PREFIX)
+            and self._wanted(partition, seq, event.subject)
+        ):
             spool = self._spool(event.subject.partition("/")[0])
             spool.write(_PLACE.pack(partition, seq, len(value)))
             spool.write(value)

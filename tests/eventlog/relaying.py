@@ -5,7 +5,7 @@ import sys
 
 from eventlog.marks import MarkFile
 from eventlog.relay import Relay
-from schemas.settings import load_settings
+from schemas.settings_file import load_settings
 
 
 def main() -> None:

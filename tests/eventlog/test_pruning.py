@@ -266,6 +266,12 @@ def test_what_every_projection_has_applied_is_asked_of_the_database(
     )
     assert ask() == {0: 0, 1: 0, 2: 0}
     database.execute(
+        "INSERT INTO memferry.beside (name, projection, purpose) VALUES (%s, %s, 'shadow')",
+        (f"{writer.projection}_2", writer.projection),
+    )
+    assert ask() == {0: 0, 1: 0, 2: 0} | applied  # it is filled from the log
+    database.execute("DELETE FROM memferry.beside WHERE name = %s", (f"{writer.projection}_2",))
+    database.execute(
         "UPDATE memferry.projection SET state = 'held' WHERE name = %s",
         (f"{writer.projection}_2",),
     )

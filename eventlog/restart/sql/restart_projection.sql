@@ -1,1 +1,1 @@
-SELECT topic, generation, partitions FROM memferry.projection WHERE name = %s
+SELECT topic, generation, partitions, voids FROM memferry.projection WHERE name = %s

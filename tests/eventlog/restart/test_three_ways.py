@@ -9,11 +9,11 @@ import pytest
 
 from eventlog.apart import run_apart
 from eventlog.shim import Ferry
-from projector.replay.in_place import replay
-from tests.domains.ledger import DOMAIN, Account
+from tests.domains.ledger import Account
 from tests.eventlog.app import DEADLINE_S, closed, deposited, opened, taken
 from tests.eventlog.restart.life import Life, begin
 from tests.projector.projecting import ends, project
+from tests.projector.replaying import replay_to
 
 WAYS = ["tables", "log"]
 NAMES = [*"abcdefgh", "c/d", "日本"]
@@ -145,7 +145,7 @@ async def test_tables_that_move_on_between_two_kinds_are_read_where_they_are(lif
 
 
 async def replay_from_nothing(life: Life) -> None:
-    await replay(life.settings, DOMAIN, lambda _, bounds: dict.fromkeys(bounds, 0), "held")
+    await replay_to(life.settings, dict.fromkeys(range(life.settings.kafka.partitions), 0))
 
 
 async def test_an_app_that_is_attached_again_goes_on_from_a_pruned_outbox(
