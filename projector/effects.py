@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias, Union
 
 import msgspec
 
-from projector.plain_types import plain_type
+from projector.plain_types import plain_type, set_class
 from schemas.control import CONTROL_PREFIX
 from schemas.domain import Domain
 from schemas.envelope import SPECVERSION, Envelope
@@ -35,6 +35,8 @@ class Event(NamedTuple):
 
     made_of: Callable[[Any], Any] | None
     """Data → event, where it is decoded as a plain twin of its type."""
+    becomes: type[Any] | None
+    """Where `set_class` makes such a twin the event: what it becomes."""
     project: Callable[[Any], Changes]
 
 
@@ -45,14 +47,20 @@ class Effects:
         self._readers = {
             name: (reader.read, reader.kind.project) for name, reader in domain.readers.items()
         }
-        self._whole: dict[type[Any], Event] = {}
+        self.whole: dict[type[Any], Event] = {}
+        """Type of a record that was read → what becomes of its data."""
         for name, (kind, event) in domain.by_type.items():
             plain = plain_type(event)
             whole = _whole(name, event if plain is None else plain.twin)
-            self._whole[whole] = Event(None if plain is None else plain.event_of, kind.project)
-        self._decode = msgspec.json.Decoder(
-            Union[tuple(self._whole)] if self._whole else None  # noqa: UP007  (made here)
-        )
+            self.whole[whole] = Event(
+                None if plain is None else plain.event_of,
+                event if plain is not None and plain.same_layout else None,
+                kind.project,
+            )
+        self.decode: Callable[[Any], Any] = msgspec.json.Decoder(
+            Union[tuple(self.whole)] if self.whole else None  # noqa: UP007  (made here)
+        ).decode
+        """A record's bytes → the same as `read` gives, but for a number that is none; raises."""
 
     def read(self, value: bytes | None) -> Any:
         """Return a record of a current type: an Envelope but for `data`, which is decoded.
@@ -61,15 +69,20 @@ class Effects:
         the type that the record says it has.
         """
         try:
-            whole = self._decode.decode(value)  # type: ignore[arg-type]
+            whole = self.decode(value)
         except Exception:  # also of a __post_init__
             return None
         return whole if whole is not None and whole.seq.isdecimal() else None
 
     def apply(self, whole: Any) -> Changes:
         """Return what an event that was read does to the tables; raises what its handler raises."""
-        made_of, project = self._whole[type(whole)]
-        return tuple(project(whole.data if made_of is None else made_of(whole.data)))
+        made_of, becomes, project = self.whole[type(whole)]
+        data = whole.data
+        if becomes is not None:
+            set_class(data, becomes)
+        elif made_of is not None:
+            data = made_of(data)
+        return tuple(project(data))
 
     def of(self, event: Envelope) -> Changes:
         """Return what an event does to the tables; nothing for a control event.

@@ -7,6 +7,7 @@ its first change of each row demands, so the same events are refused wherever ba
 
 from collections.abc import Iterable
 from enum import IntEnum
+from operator import itemgetter
 from typing import Any
 
 from schemas.errors import FerryError
@@ -59,7 +60,7 @@ class ChangeRefused(FerryError):
 class TableFold:
     """The net change of each key of one table: (op, whole row), or (op, new values by column)."""
 
-    __slots__ = ("_columns", "_key_place", "_key_places", "changes", "passed", "table")
+    __slots__ = ("_columns", "changes", "key_of", "key_place", "passed", "table")
 
     def __init__(self, table: Table) -> None:
         self.table = table
@@ -67,13 +68,16 @@ class TableFold:
         self.passed: list[tuple[Key, tuple[Op, Any]]] = []
         """What rows were between two events: events apart would have written it."""
         self._columns = {column: place for place, column in enumerate(table.columns)}
-        self._key_places = tuple(self._columns[column] for column in table.key)
-        self._key_place = self._key_places[0] if len(self._key_places) == 1 else None
+        places = [self._columns[column] for column in table.key]
+        self.key_place = places[0] if len(places) == 1 else None
+        """Where the key is, if it is one column."""
+        self.key_of = itemgetter(*places)
+        """Row → key, if it is several."""
 
     def put(self, row: Row, *, fresh: bool) -> None:
         """Fold an insert (`fresh`) or an upsert of a whole row."""
-        place = self._key_place
-        key = tuple([row[p] for p in self._key_places]) if place is None else (row[place],)
+        place = self.key_place
+        key = self.key_of(row) if place is None else (row[place],)
         change = (Op.INSERT if fresh else Op.UPSERT, row)
         before = self.changes.setdefault(key, change)
         if before is change:
@@ -138,14 +142,19 @@ class Fold:
 
     def add_all(self, changes: Iterable[Any]) -> None:
         """Fold changes in, one after the other; raises ChangeRefused."""
-        by_id = self._by_id
+        by_id, insert = self._by_id, Op.INSERT
         for change in changes:
             # A handler's table is mostly the very object; its name says which in any case.
             table = by_id.get(id(change.table)) or self.tables[change.table.name]
             # By exact type: a match statement costs a microsecond an event here.
             kind = type(change)
             if kind is Insert:
-                table.put(change.row, fresh=True)
+                # `put` of most rows there are, without its call.
+                row, place = change.row, table.key_place
+                new = (insert, row)
+                key = table.key_of(row) if place is None else (row[place],)
+                if table.changes.setdefault(key, new) is not new:
+                    table.put(row, fresh=True)
             elif kind is Upsert:
                 table.put(change.row, fresh=False)
             elif kind is Patch:

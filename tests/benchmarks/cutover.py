@@ -79,7 +79,7 @@ def _stretch(endpoints: Endpoints) -> _Stretch:
         }  # fmt: skip
         settings = settings_for(**place)  # type: ignore[arg-type]
         journal = Path(directory) / "journal.jsonl"
-        with _trading({**place, "journal": str(journal)}) as stop, _projecting(settings):
+        with trading({**place, "journal": str(journal)}) as stop, projecting(settings):
             undone = _switch(ZeroDowntimeMigration(settings))
             seen = stop()
             _wait_for_rows(settings)
@@ -171,7 +171,7 @@ def _rank(values: Sequence[float], share: float) -> float:
 
 
 @contextmanager
-def _trading(place: dict[str, object]) -> Iterator[Callable[[], Seen]]:
+def trading(place: dict[str, object]) -> Iterator[Callable[[], Seen]]:
     """Clients trade; what is yielded stops them and returns what they saw."""
     app = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.cutover_app"],
@@ -196,7 +196,7 @@ def _trading(place: dict[str, object]) -> Iterator[Callable[[], Seen]]:
 
 
 @contextmanager
-def _projecting(settings: Settings) -> Iterator[None]:
+def projecting(settings: Settings) -> Iterator[None]:
     environment = os.environ | {
         "MEMFERRY_TOPIC": settings.topic, "MEMFERRY_PROJECTION": settings.projection,
         "MEMFERRY_DOMAIN": settings.domain,

@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count as count_from
+from typing import NamedTuple
 
 import msgspec
 
@@ -83,14 +84,26 @@ def market_events(count: int) -> Iterator[msgspec.Struct]:
         number += 1
 
 
-def mixed_events(count: int) -> Iterator[msgspec.Struct]:
-    """Yield all five kinds: of a hundred events 40 bars, 30 of trades, 24 of executions.
+class Shares(NamedTuple):
+    """How many of a hundred events are of which kind; a portfolio snapshot has three positions."""
 
-    The rest are 4 portfolio snapshots of three positions each, and 2 of strategies.
-    """
-    bars, trades = _bars(), trade_events(count)
-    executions, portfolios, strategies = _executions(), _portfolios(), _strategies()
-    turn = [bars] * 40 + [trades] * 30 + [executions] * 24 + [portfolios] * 4 + [strategies] * 2
+    bars: int = 40
+    trades: int = 30
+    executions: int = 24
+    portfolios: int = 4
+    strategies: int = 2
+
+
+MIXED = Shares()
+TENTH_UPDATES = Shares(bars=55, executions=9)
+"""Of a hundred events ten change a row that an earlier one made: 3 fills, 6 of executions, a start.
+"""
+
+
+def mixed_events(count: int, shares: Shares = MIXED) -> Iterator[msgspec.Struct]:
+    """Yield all five kinds."""
+    kinds = (_bars(), trade_events(count), _executions(), _portfolios(), _strategies())
+    turn = [kind for kind, share in zip(kinds, shares, strict=True) for _ in range(share)]
     order = sorted(range(100), key=lambda place: place * 37 % 100)  # each kind all over the hundred
     for produced in range(count):
         yield next(turn[order[produced % 100]])
