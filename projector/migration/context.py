@@ -32,6 +32,8 @@ class Found(msgspec.Struct):
     sources: list[str] = []
     catalog: list[CatalogAnswer] = []
     savepoints: list[Savepoint] = []
+    backup: str = ""
+    """Its name; empty where none was wanted."""
     audits: list[AuditResult] = []
     validation: Report | None = None
     """What the five levels said of the tables."""

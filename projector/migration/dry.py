@@ -10,6 +10,7 @@ from projector.audit.report import Report
 from projector.audit.result import AuditResult
 from projector.audit.run import audit
 from projector.audit.validation import validate
+from projector.backup.programs import find_programs
 from projector.migration.effects import Told
 from projector.migration.record import Mode
 from projector.migration.switch import Switched
@@ -85,6 +86,17 @@ class RecordedEffects:
         """Say it."""
         self.said.append(f"  take savepoint {name}")
         return None
+
+    async def backup(self, name: str) -> str:
+        """Say it, once it is known with what."""
+        if not self._settings.backup.before_migration:
+            self.said.append("  no backup is made (`backup.before_migration`)")
+            return ""
+        programs = find_programs(self._settings, self._conn.info.server_version)
+        self.said.append(
+            f"  back up to {self._settings.backup_path / name}, by pg_dump {programs.major}"
+        )
+        return name
 
     async def audit(self, timeout_s: float) -> AuditResult:
         """Compare log and tables, which leaves nothing behind."""

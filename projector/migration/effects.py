@@ -46,6 +46,9 @@ class Effects(Protocol):
     async def savepoint(self, name: str) -> Savepoint | None:
         """Name the present position, once under a name."""
 
+    async def backup(self, name: str) -> str:
+        """Back the tables up, once under a name; return it, empty where none is wanted."""
+
     async def audit(self, timeout_s: float) -> AuditResult:
         """Compare the witnesses; in a dry run without memory, which would write a barrier."""
 

@@ -6,7 +6,7 @@ within it finds every writer that answered still standing.
 
 import time
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -19,7 +19,7 @@ from schemas.errors import FerryError
 from schemas.settings import Settings
 from schemas.sql import statement
 
-Purpose = Literal["cutover", "switch_back", "hold"]
+Purpose = Literal["cutover", "switch_back", "hold", "rollback"]
 _LOOK_S = 0.05
 
 
@@ -46,9 +46,16 @@ class Answer(NamedTuple):
 
 
 def ask(
-    conn: psycopg.Connection[Any], settings: Settings, projection: str, purpose: Purpose
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    projection: str,
+    purpose: Purpose,
+    subject: str = "",
 ) -> Fence:
-    """Ask every writer to stand still, for `migration.max_downtime_ms` at most."""
+    """Ask every writer to stand still, for `migration.max_downtime_ms` at most.
+
+    `subject` is the id of the void that a rollback is about.
+    """
     fence = str(uuid.uuid4())
     with conn.transaction():
         row = conn.execute(query("epoch_raise"), {"topic": settings.topic}).fetchone()
@@ -61,6 +68,7 @@ def ask(
                 "purpose": purpose,
                 "epoch": epoch,
                 "lease_ms": settings.migration.max_downtime_ms,
+                "subject": subject,
             },
         )
     return Fence(fence, projection, purpose, epoch)
@@ -68,9 +76,18 @@ def ask(
 
 def answers(conn: psycopg.Connection[Any], fence: str) -> dict[str, Answer]:
     """Return what each source has said of a fence."""
+    return _answers(conn.execute(query("fence_answers"), (fence,)))
+
+
+def answers_about(conn: psycopg.Connection[Any], subject: str) -> dict[str, Answer]:
+    """Return what each source has said of the newest fence about a void."""
+    return _answers(conn.execute(query("fence_answers_about"), (subject,)))
+
+
+def _answers(rows: Iterable[Any]) -> dict[str, Answer]:
     return {
         source: Answer(state, detail, {int(p): seq for p, seq in (heads or {}).items()}, pause_ms)
-        for source, state, detail, heads, pause_ms in conn.execute(query("fence_answers"), (fence,))
+        for source, state, detail, heads, pause_ms in rows
     }
 
 

@@ -23,16 +23,13 @@ from projector.migration.live import LiveEffects
 from projector.migration.phases import PHASES
 from projector.migration.progress import MigrationProgress, Watcher
 from projector.migration.record import Mode, lock, newest, phases
-from projector.migration.result import (
-    MigrationResult,
-    SwitchResult,
-    last_audit,
-    phase_results,
-)
+from projector.migration.result import MigrationResult, SwitchResult, last_audit, phase_results
 from projector.migration.run import run_phases
 from projector.migration.switch import switch
 from projector.progress import Progress
-from projector.replay.look_back import LookedBack, Resumed, Target, look_back, resume
+from projector.replay.look_back import LookedBack, Resumed, look_back, resume
+from projector.replay.replaying import Way
+from projector.replay.target import Target
 from projector.route import Route, read_route
 from projector.sources import active_sources, asking
 from projector.status import Status, read_status
@@ -145,19 +142,17 @@ class ZeroDowntimeMigration:
 
     def rollback(
         self,
+        target: Target,
         *,
-        to_savepoint: str | None = None,
-        to_offset: str | None = None,
+        way: Way = "swap",
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> LookedBack:
         """Look back: the tables alone go to a position and hold there; the app goes on.
 
-        Shape:  `to_offset` as `0:120,1:98`, exclusive, every partition named.
         Raises: ReadsInPostgres, MigrationInProgress, PositionInvalid, SavepointUnknown before
                 anything changes.
         """
-        target = Target(to_savepoint, to_offset)
-        return _block(look_back(self.settings, self.domain, target, on_progress))
+        return _block(look_back(self.settings, self.domain, target, on_progress, way=way))
 
     def resume(
         self,
@@ -248,6 +243,7 @@ class ZeroDowntimeMigration:
             epoch=cutover.epoch if cutover else None,
             sources=found.sources,
             savepoints=[point.name for point in found.savepoints],
+            backup=found.backup,
             phases=phase_results(records),
             audit=last_audit(run.settings, run.projection, found.audits),
             validation=found.validation,

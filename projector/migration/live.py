@@ -16,6 +16,7 @@ from projector.audit.run import audit_with_marks
 from projector.audit.scope import Scope
 from projector.audit.validation import validate
 from projector.audit.work import kept_audit
+from projector.backup.taking import take_before
 from projector.control_tables import establish
 from projector.control_topic import read_control
 from projector.decisions import publish_decisions
@@ -101,7 +102,12 @@ class LiveEffects:
         for known in list_all(self._conn, self._projection):
             if known.name == name:
                 return known
-        return await take(self._conn, self._settings, self._projection, name)
+        purpose, _, _ = name.rpartition("-")
+        return await take(self._conn, self._settings, self._projection, name, purpose=purpose)
+
+    async def backup(self, name: str) -> str:
+        """Make it, beside everything else; what the run before has made stays."""
+        return await asyncio.to_thread(take_before, self._settings, self._projection, name)
 
     async def audit(self, timeout_s: float) -> AuditResult:
         """Compare memory, log and tables; the history keeps it."""

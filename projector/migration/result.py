@@ -68,6 +68,8 @@ class MigrationResult(msgspec.Struct, frozen=True):
     epoch: int | None
     sources: list[str]
     savepoints: list[str]
+    backup: str
+    """The backup made before; empty: none."""
     phases: list[PhaseResult]
     audit: Report | None
     """The last comparison of memory, log and tables."""

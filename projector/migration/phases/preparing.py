@@ -1,4 +1,4 @@
-"""PREPARING: everything that takes part is there, and the present position has a name."""
+"""PREPARING: everything that takes part is there; the position has a name, the tables a backup."""
 
 import asyncio
 import time
@@ -37,6 +37,8 @@ class Preparing(Phase):
         point = await run.effects.savepoint(run.savepoint_name("before-migration"))
         if point is not None:
             run.found.savepoints.append(point)
+        run.tell(waits_for="a backup")
+        run.found.backup = await run.effects.backup(run.savepoint_name("before-migration"))
 
     async def gate(self, run: Context) -> str:
         """Every part is there."""
@@ -54,10 +56,11 @@ class Preparing(Phase):
                 "from now on",
             )
         require_unparked(run)
-        return f"{len(run.found.sources)} source(s), a projector at work"
+        backup = f", backup {run.found.backup}" if run.found.backup else ""
+        return f"{len(run.found.sources)} source(s), a projector at work{backup}"
 
     async def undo(self, run: Context) -> None:
-        """Nothing: a savepoint is a name, and names stay."""
+        """Nothing: a savepoint is a name, and names stay; so does a backup."""
 
     async def _wait_for_parts(self, run: Context) -> None:
         deadline = time.monotonic() + _PATIENCE_S

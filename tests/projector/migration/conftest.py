@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from compose.stack import Stack
-from schemas.settings import Kafka, Migration, Outbox, Postgres, Reads, Settings
+from schemas.settings import Backup, Kafka, Migration, Outbox, Postgres, Reads, Settings
 from tests.projector.migration.stage import Stage
 
 PATIENT = Migration(max_downtime_ms=8_000, timeout_ms=20_000)
 """Fences that hold on a busy machine."""
+WITHOUT = Backup(before_migration=False)
+"""Backups have tests of their own; each takes half a second of a run."""
 
 
 @pytest.fixture
@@ -24,7 +26,8 @@ def make_stage(make_settings: Callable[..., Settings]) -> Iterator[Callable[...,
         settings = settings or make_settings()
         patience = msgspec.structs.replace(PATIENT, **migration)
         reads = Reads(timeout_ms=30_000)
-        stages.append(Stage(msgspec.structs.replace(settings, migration=patience, reads=reads)))
+        changed = {"migration": patience, "reads": reads, "backup": WITHOUT}
+        stages.append(Stage(msgspec.structs.replace(settings, **changed)))
         return stages[-1]
 
     yield make
@@ -56,7 +59,7 @@ def make_module_stage(
             source="app-1", topic=name, domain="tests.domains.ledger", projection=name,
             kafka=Kafka(bootstrap=endpoints.kafka, partitions=3),
             postgres=Postgres(endpoints.postgres), outbox=Outbox(path="outbox.db"),
-            migration=PATIENT, reads=Reads(timeout_ms=30_000),
+            migration=PATIENT, reads=Reads(timeout_ms=30_000), backup=WITHOUT,
             directory=str(tmp_path_factory.mktemp("stage")),
         )  # fmt: skip
         stages.append(Stage(settings))

@@ -8,6 +8,7 @@ import pytest
 
 from projector.migration.record import MigrationInProgress, newest
 from projector.migration.result import MigrationResult
+from projector.replay.target import Target
 from tests.projector.migration.stage import Paused, Stage
 
 
@@ -42,7 +43,7 @@ def test_whoever_comes_while_a_run_is_on_is_told_who_runs_since_when_in_which_ph
         migration.run,
         migration.switch_back,
         migration.resume,
-        lambda: migration.rollback(to_offset="0:0,1:0,2:0"),
+        lambda: migration.rollback(Target(offset="0:0,1:0,2:0")),
     ]
 
     before = history(database, stage)

@@ -1,0 +1,1 @@
+"""Backups of a projection with its control tables, and the way back from one."""

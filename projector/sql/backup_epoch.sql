@@ -1,0 +1,1 @@
+SELECT coalesce((SELECT epoch FROM memferry.epoch WHERE topic = %s), 1)

@@ -1,0 +1,2 @@
+-- Made from what every server has, and nobody can be connected to.
+CREATE DATABASE {name} TEMPLATE template0

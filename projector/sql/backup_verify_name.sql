@@ -1,0 +1,1 @@
+SELECT 'memferry_verify_' || oid FROM pg_database WHERE datname = current_database()
