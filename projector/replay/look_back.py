@@ -1,13 +1,13 @@
 """Look back: the tables alone go to a position and hold there, the app goes on; and forward again.
 
-The plain form of rollback: the tables are emptied and replayed. Nothing is taken from the log.
+Nothing is taken from the log: whatever lies behind the position is set aside until `resume`.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import psycopg
@@ -18,15 +18,16 @@ from projector.log import Log
 from projector.migration.record import lock
 from projector.notices import Notices
 from projector.progress import PartitionProgress, Progress
-from projector.replay.in_place import replay
+from projector.replay.replaying import Way, replay
 from projector.replay.savepoints import checkpoint_position
-from projector.replay.target import savepoint_offsets
+from projector.replay.shadow import offsets_of
+from projector.replay.target import Target
 from projector.sql import query
 from projector.standing import Standing, standing
 from projector.trail import note
 from schemas.domain import Domain
 from schemas.errors import FerryError
-from schemas.position import FIRST_GENERATION, format_offsets, kafka_topic, parse_offsets
+from schemas.position import FIRST_GENERATION, format_offsets, kafka_topic
 from schemas.settings import Settings
 
 _CHANNELS = ("memferry_applied", "memferry_projection")
@@ -35,14 +36,6 @@ _ALL = 0  # the one place of a progress that counts all partitions together
 
 class NotHeld(FerryError):
     """The projection holds nowhere: there is nothing to resume from."""
-
-
-class Target(NamedTuple):
-    """Where to look back to: one of the two."""
-
-    savepoint: str | None
-    offset: str | None
-    """As `0:120,1:98`."""
 
 
 class LookedBack(msgspec.Struct, frozen=True):
@@ -55,6 +48,14 @@ class LookedBack(msgspec.Struct, frozen=True):
     rows_before: dict[str, int]
     rows: dict[str, int]
     seconds: float
+    target: str = ""
+    way: Way = "swap"
+    savepoint: str = ""
+    """Names where the tables were."""
+    kept: str = ""
+    """Where the tables are that were live before; empty: they were emptied."""
+    pause_ms: float = 0.0
+    """The longest that a reader may have waited at the swap."""
 
 
 class Resumed(msgspec.Struct, frozen=True):
@@ -74,6 +75,8 @@ async def look_back(
     domain: Domain,
     target: Target,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    way: Way = "swap",
 ) -> LookedBack:
     """Take the tables to a position in the past and hold them there.
 
@@ -82,27 +85,27 @@ async def look_back(
     """
     started = time.monotonic()
     name = settings.projection or domain.name
-
-    def resolve(
-        conn: psycopg.Connection[Any], bounds: dict[int, tuple[int, int]]
-    ) -> Mapping[int, int]:
-        if target.savepoint is not None:
-            return savepoint_offsets(conn, name, target.savepoint)
-        return parse_offsets(target.offset or "", len(bounds))
-
     with connect(settings, "rollback") as conn:
         read_projection(conn, name)
-        before = checkpoint_position(conn, name)
         rows_before = _counts(conn, name, domain)
-        reached = await replay(settings, domain, resolve, "held", on_progress)
+        before = offsets_of(conn, name)
+        done = await replay(
+            settings, domain, target, way=way, kind="rollback", on_progress=on_progress
+        )
+        reached = offsets_of(conn, name)
         rows = _counts(conn, name, domain)
     return LookedBack(
-        format_offsets(before.offsets),
+        format_offsets(before),
         format_offsets(reached),
-        sum(before.offsets.values()) - sum(reached.values()),
+        sum(before.values()) - sum(reached.values()),
         rows_before,
         rows,
         time.monotonic() - started,
+        done.target,
+        way,
+        done.savepoint,
+        done.kept,
+        done.pause_ms,
     )
 
 

@@ -1,15 +1,12 @@
 """A projection with a history, and replays of it."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 import pytest
 
-from projector.control_tables import State, read_projection
-from projector.replay.in_place import replay
+from projector.control_tables import read_projection
 from schemas.settings import Settings
-from tests.domains.ledger import DOMAIN
 from tests.projector.app import App
 from tests.projector.broker import Broker
 from tests.projector.projecting import ends, project
@@ -27,18 +24,6 @@ async def projected(app: App, broker: Broker, topic: Settings) -> App:
     broker.publish(topic, app.rows())
     await project(topic)
     return app
-
-
-async def replay_to(
-    settings: Settings, position: Mapping[int, int], after: State = "held"
-) -> dict[int, int]:
-    return await replay(settings, DOMAIN, lambda conn, bounds: position, after)
-
-
-async def replay_to_end(settings: Settings) -> dict[int, int]:
-    return await replay(
-        settings, DOMAIN, lambda conn, bounds: {p: end for p, (_, end) in bounds.items()}, "live"
-    )
 
 
 def state(conn: psycopg.Connection[Any], settings: Settings) -> tuple[str, str]:

@@ -6,16 +6,18 @@ import pytest
 
 from projector.audit.kept_digests import Kept, begin_keeping, kept_tables, read_kept
 from projector.audit.run import audit
-from projector.replay.in_place import replay
+from projector.replay.replaying import replay
+from projector.replay.runs import newest_run
 from projector.replay.savepoints import checkpoint_position, take
-from projector.replay.target import SavepointUnknown, savepoint_offsets
-from schemas.position import PositionInvalid, parse_offsets
+from projector.replay.target import SavepointUnknown, Target
+from schemas.position import PositionInvalid
 from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
 from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import ends, project
-from tests.projector.replay.conftest import middle, replay_to, replay_to_end, state
+from tests.projector.replay.conftest import middle, state
+from tests.projector.replaying import replay_to, replay_to_end
 from tests.projector.segments import lanes_in, offsets_in
 
 
@@ -28,8 +30,8 @@ async def test_a_position_in_the_past_is_reached_and_held(
 
     reached = await replay_to(settings, position)
 
-    assert reached == position
     text = ",".join(f"{p}:{o}" for p, o in position.items())
+    assert (reached.position, reached.state) == (text, "held")
     assert state(database, settings) == ("held", f"replayed to {text}")
     assert checkpoint_position(database, settings.projection).offsets == position
     assert tables(database, settings.projection) == tables(database, beside.projection)
@@ -60,12 +62,7 @@ async def test_back_to_a_savepoint_and_forward_to_the_end(
     broker.publish(settings, projected.rows()[count:])
     await project(settings)
 
-    await replay(
-        settings,
-        DOMAIN,
-        lambda conn, bounds: savepoint_offsets(conn, settings.projection, "before"),
-        "held",
-    )
+    await replay(settings, DOMAIN, Target(savepoint="before"), way="in_place")
     there = tables(database, settings.projection), offsets_in(database, settings.projection)
     await replay_to_end(settings)
 
@@ -125,15 +122,10 @@ async def test_a_target_that_is_wrong_is_refused_before_anything_changes(
 ) -> None:
     for wanted, said in WRONG_OFFSETS.items():
         with pytest.raises(PositionInvalid) as refused:
-            await replay_to(settings, parse_offsets(wanted, 3))
+            await replay(settings, DOMAIN, Target(offset=wanted), way="in_place")
         assert said in refused.value.remedy, wanted
     with pytest.raises(SavepointUnknown) as unknown:
-        await replay(
-            settings,
-            DOMAIN,
-            lambda conn, bounds: savepoint_offsets(conn, settings.projection, "nowhere"),
-            "held",
-        )
+        await replay(settings, DOMAIN, Target(savepoint="nowhere"), way="in_place")
 
     assert unknown.value.remedy == "savepoints: none was taken yet"
     assert state(database, settings) == ("live", "")
@@ -152,10 +144,11 @@ async def test_a_replay_is_in_the_trail_with_where_it_came_from(
         "ORDER BY id",
         (settings.projection,),
     ).fetchall()
-    name = settings.projection
+    name, run = settings.projection, newest_run(database, settings.projection)
+    assert run is not None
     assert noted == [
         ("replay started", {"state": "live", "position": end},
-         {"projection": name, "target": "0:1,1:2,2:3"}),
+         {"projection": name, "target": "0:1,1:2,2:3", "run": run.id, **run.plan}),
         ("replay finished", {"state": "rebuilding"},
          {"projection": name, "position": "0:1,1:2,2:3", "state": "held"}),
     ]  # fmt: skip

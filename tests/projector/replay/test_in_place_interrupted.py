@@ -12,13 +12,15 @@ import pytest
 from projector.checkpoint import Fenced, ProjectionHeld
 from projector.control_tables import read_projection, set_state
 from projector.lanes import RecordRefused
-from projector.replay.in_place import ReplayIncomplete, ReplayInProgress
+from projector.replay.rebuild import ReplayIncomplete
+from projector.replay.runs import ReplayInProgress
 from projector.sql import query
 from schemas.settings import Settings
 from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import ends, eventually, project, projecting
-from tests.projector.replay.conftest import middle, replay_to, replay_to_end, state
+from tests.projector.replay.conftest import middle, state
+from tests.projector.replaying import replay_to, replay_to_end
 from tests.projector.segments import Worker, offsets_in
 
 
@@ -117,15 +119,16 @@ async def test_two_replays_do_not_run_at_once(
 REPLAY = """
 import asyncio, sys
 import msgspec
-from projector.replay.in_place import replay
+from projector.replay.replaying import replay
+from projector.replay.target import Target
 from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
 def look(progress):
-    print(progress.applied, flush=True)
-    sys.stdin.read()
+    if progress.applied:
+        print(progress.applied, flush=True)
+        sys.stdin.read()
 settings = msgspec.json.decode(sys.argv[1], type=Settings)
-end = lambda conn, bounds: {p: end for p, (_, end) in bounds.items()}
-asyncio.run(replay(settings, DOMAIN, end, "live", look))
+asyncio.run(replay(settings, DOMAIN, Target(end=True), way="in_place", on_progress=look))
 """
 
 
@@ -182,5 +185,5 @@ async def test_a_replay_that_meets_a_broken_log_says_where_and_stays_rebuilding(
     assert refused.value.where == f"topic {settings.topic}.1, partition 1, offset {end[1]}"
     assert isinstance(refused.value.__cause__, RecordRefused)
     assert state(database, settings)[0] == "rebuilding"
-    await replay_to(settings, end, "live")
+    await replay_to(settings, end)
     assert tables(database, settings.projection) == projected.expected()

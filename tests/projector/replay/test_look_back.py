@@ -9,9 +9,9 @@ import pytest
 
 from projector.audit.run import audit
 from projector.control_tables import read_projection, set_state
-from projector.replay.in_place import replay
 from projector.replay.look_back import NotHeld
-from projector.replay.target import SavepointUnknown
+from projector.replay.replaying import replay
+from projector.replay.target import SavepointUnknown, Target
 from projector.route import ReadsInPostgres
 from projector.trail import first_broken
 from schemas.position import PositionInvalid, format_offsets
@@ -55,7 +55,7 @@ def test_the_tables_go_back_and_hold_while_the_app_goes_on_and_then_catch_up(
     settle(stage)
     before = offsets_in(database, name)
 
-    looked = migration.rollback(to_offset=format_offsets(early))
+    looked = migration.rollback(Target(offset=format_offsets(early)))
     held = read_projection(database, name).state, rows(database, stage)
     stage.write()
     stage.wrote_on()
@@ -85,7 +85,7 @@ def test_a_savepoint_of_the_migration_is_a_place_to_look_back_to(
     migration.switch_back()
     stage.deposit("old-1").applied(DEADLINE_S)
 
-    looked = migration.rollback(to_savepoint=result.savepoints[0])
+    looked = migration.rollback(Target(savepoint=result.savepoints[0]))
     resumed = migration.resume(timeout_s=DEADLINE_S)
 
     points = {p.name: format_offsets(p.offsets) for p in migration.status().savepoints}
@@ -102,9 +102,9 @@ def test_tables_that_are_read_are_not_emptied(
     before = rows(database, stage)
 
     with pytest.raises(ReadsInPostgres, match="go to PostgreSQL"):
-        migration.rollback(to_offset="0:0,1:0,2:0")
+        migration.rollback(Target(offset="0:0,1:0,2:0"))
     with pytest.raises(ReadsInPostgres, match="go to PostgreSQL"):
-        asyncio.run(replay(stage.settings, DOMAIN, lambda conn, bounds: {0: 0}, "held"))
+        asyncio.run(replay(stage.settings, DOMAIN, Target(offset="0:0,1:0,2:0")))
 
     assert read_projection(database, name).state == "live"
     assert rows(database, stage) == before
@@ -118,9 +118,9 @@ def test_a_wrong_target_and_a_projection_that_holds_nowhere_change_nothing(
     before = rows(database, stage)
 
     with pytest.raises(PositionInvalid):
-        migration.rollback(to_offset="0:0")
+        migration.rollback(Target(offset="0:0"))
     with pytest.raises(SavepointUnknown, match="nowhere"):
-        migration.rollback(to_savepoint="nowhere")
+        migration.rollback(Target(savepoint="nowhere"))
     with pytest.raises(NotHeld, match="is live, it does not hold") as refused:
         migration.resume()
 
@@ -131,7 +131,7 @@ def test_a_wrong_target_and_a_projection_that_holds_nowhere_change_nothing(
 
 def test_a_projection_without_a_projector_has_not_caught_up(stage: Stage) -> None:
     migration = stage.migration()
-    migration.rollback(to_offset="0:0,1:0,2:0")
+    migration.rollback(Target(offset="0:0,1:0,2:0"))
     stage.stop_projecting()
 
     resumed = migration.resume(timeout_s=0.3)

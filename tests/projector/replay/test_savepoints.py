@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -8,15 +9,24 @@ import pytest
 from compose.stack.ports import free_port
 from projector.control_tables import Projection, ProjectionMissing
 from projector.log import BrokerUnreachable
-from projector.replay.savepoints import SavepointExists, checkpoint_position, list_all, take
-from projector.replay.target import SavepointUnknown, savepoint_offsets
+from projector.replay.savepoint_drop import drop, find
+from projector.replay.savepoints import (
+    SavepointExists,
+    checkpoint_position,
+    list_all,
+    take,
+    take_at_time,
+    take_automatic,
+)
+from projector.replay.target import SavepointUnknown
 from projector.trail import actor
 from schemas.position import Position
 from schemas.settings import Kafka, Settings
+from tests.domains.ledger import DOMAIN
 from tests.projector.app import App, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import project
-from tests.projector.replay.conftest import replay_to
+from tests.projector.replaying import replay_to
 
 
 @pytest.fixture
@@ -38,7 +48,7 @@ async def test_a_savepoint_names_the_position_that_is_applied(
     assert sum(taken.offsets.values()) == 4
     assert taken.taken_by == actor()
     assert list_all(database, settings.projection) == [taken]
-    assert savepoint_offsets(database, settings.projection, "before") == taken.offsets
+    assert find(database, settings.projection, "before").offsets == taken.offsets
 
 
 async def test_a_savepoint_never_moves(
@@ -86,12 +96,12 @@ async def test_an_unknown_name_is_answered_with_the_names_there_are(
     projected: App, settings: Settings, database: psycopg.Connection[Any]
 ) -> None:
     with pytest.raises(SavepointUnknown, match="'nowhere'") as none_yet:
-        savepoint_offsets(database, settings.projection, "nowhere")
+        find(database, settings.projection, "nowhere")
     await take(database, settings, settings.projection, "before")
     await take(database, settings, settings.projection, "after")
 
     with pytest.raises(SavepointUnknown) as unknown:
-        savepoint_offsets(database, settings.projection, "nowhere")
+        find(database, settings.projection, "nowhere")
 
     assert none_yet.value.remedy == "savepoints: none was taken yet"
     assert unknown.value.remedy == "savepoints: before, after"
@@ -149,6 +159,40 @@ def test_savepoints_of_a_projection_that_is_not_there_are_an_error(
         list_all(database, make_settings().projection)
 
 
+async def test_one_that_is_taken_automatically_says_before_what_and_when(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    taken = await take_automatic(database, settings, settings.projection, "rollback")
+
+    at = taken.taken_at.astimezone(UTC)
+    assert datetime.strptime(taken.name, "before-rollback-%Y-%m-%dT%H-%M-%S%z") <= at
+    assert taken.purpose == "before-rollback"
+    assert list_all(database, settings.projection) == [taken]
+
+
+async def test_two_of_one_second_have_two_names(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    at = datetime(2026, 11, 26, 20, 30, 5, tzinfo=timezone(timedelta(hours=1)))
+
+    for _ in range(3):
+        await take_at_time(database, settings, settings.projection, "before-void", at)
+
+    names = [point.name for point in list_all(database, settings.projection)]
+    first = "before-void-2026-11-26T19-30-05Z"
+    assert names == [first, f"{first}-2", f"{first}-3"]
+
+
+async def test_what_somebody_notes_stays_with_it(
+    projected: App, settings: Settings, database: psycopg.Connection[Any]
+) -> None:
+    await take(database, settings, settings.projection, "before", remark="the new fee table")
+
+    (listed,) = list_all(database, settings.projection)
+
+    assert (listed.note, listed.purpose, listed.tables) == ("the new fee table", "", "")
+
+
 async def test_the_log_alone_brings_back_tables_and_savepoints(
     app: App, broker: Broker, topic: Settings, own_database: Settings
 ) -> None:
@@ -157,19 +201,25 @@ async def test_the_log_alone_brings_back_tables_and_savepoints(
     broker.publish(topic, app.rows())
     await project(settings)
     with psycopg.connect(settings.postgres.dsn, autocommit=True) as conn:
-        taken = await take(conn, settings, settings.projection, "before")
+        await take(conn, settings, settings.projection, "given up")
+        taken = await take(conn, settings, settings.projection, "before", remark="why", keep=DOMAIN)
+        await drop(conn, settings, settings.projection, "given up")
         then, count = tables(conn, settings.projection), len(app.rows())
         app.deposit("a", 5)
         broker.publish(topic, app.rows()[count:])
         await project(settings)
-        conn.execute(f"DROP SCHEMA memferry CASCADE; DROP SCHEMA {settings.projection} CASCADE")
+        (beside,) = conn.execute("SELECT name FROM memferry.beside").fetchone() or ("",)
+        for schema in ("memferry", settings.projection, beside):
+            conn.execute(f"DROP SCHEMA {schema} CASCADE")
 
         await project(settings)
         rebuilt = tables(conn, settings.projection)
         (restored,) = list_all(conn, settings.projection)
-        await replay_to(settings, savepoint_offsets(conn, settings.projection, "before"))
+        await replay_to(settings, find(conn, settings.projection, "before").offsets)
 
         assert rebuilt == app.expected()
-        assert (restored.name, restored.offsets) == (taken.name, taken.offsets)
-        assert restored.taken_by == taken.taken_by
+        # What was kept is gone with the database, all else is in the control topic.
+        assert restored == msgspec.structs.replace(taken, taken_at=restored.taken_at, tables="")
+        with pytest.raises(SavepointExists, match="'given up', dropped at"):
+            await take(conn, settings, settings.projection, "given up")
         assert tables(conn, settings.projection) == then

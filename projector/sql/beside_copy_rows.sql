@@ -1,0 +1,1 @@
+INSERT INTO {to} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {of}

@@ -1,0 +1,1 @@
+SELECT FROM memferry.beside WHERE name = %s FOR UPDATE

@@ -1,0 +1,1 @@
+UPDATE memferry.{table} SET projection = %(to)s WHERE projection = %(of)s

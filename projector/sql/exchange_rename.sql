@@ -1,0 +1,1 @@
+ALTER SCHEMA {of} RENAME TO {to}

@@ -1,0 +1,1 @@
+DELETE FROM memferry.projection WHERE name = %(spare)s

@@ -1,0 +1,1 @@
+SELECT pg_notify('memferry_projection', %(projection)s), pg_notify('memferry_applied', %(projection)s)

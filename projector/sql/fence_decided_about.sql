@@ -1,0 +1,1 @@
+SELECT count(*) FROM memferry.fence WHERE subject = %s AND state = 'decided'

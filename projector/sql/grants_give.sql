@@ -1,0 +1,1 @@
+GRANT {privilege} ON {what} TO {whom} {passing}

@@ -1,0 +1,1 @@
+UPDATE memferry.replay SET step = %(step)s WHERE id = %(id)s AND state = 'running'

@@ -1,0 +1,1 @@
+SELECT dropped_at FROM memferry.savepoint WHERE projection = %s AND name = %s

@@ -1,0 +1,1 @@
+UPDATE memferry.savepoint SET kept = true WHERE projection = %s AND name = %s

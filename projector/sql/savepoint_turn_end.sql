@@ -1,0 +1,1 @@
+SELECT pg_advisory_unlock(hashtextextended('memferry savepoint ' || %s, 0))

@@ -1,0 +1,1 @@
+SELECT savepoint FROM memferry.beside WHERE name = %s

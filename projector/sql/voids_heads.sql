@@ -1,0 +1,1 @@
+SELECT source, generation, partition, seq FROM memferry.lane WHERE projection = %s

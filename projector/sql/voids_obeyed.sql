@@ -1,0 +1,1 @@
+SELECT voids FROM memferry.projection WHERE name = %s
