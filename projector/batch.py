@@ -71,7 +71,8 @@ class Handler:
         """Handle a partition's next records, up to the offset `until`, exclusive.
 
         A record that is not admitted to its lane ends the segment before it, with the reason. An
-        event that cannot be read or handled is an item without changes, and named in `refused`.
+        event that cannot be read or handled is an item without changes, and named in `refused`. One
+        that is void moves its lane, and is no item, whatever it is.
         """
         if until is not None and records and records[-1].offset >= until:
             records = [record for record in records if record.offset < until]
@@ -84,6 +85,8 @@ class Handler:
         check: LaneCheck | None = None
         event: Envelope | None = None
         last, reason = None, None
+        voids = lanes.voids
+        may_be_void = False  # of this lane; as a rule of none, and then all that an event costs
         for record in records:
             whole = read(record.value)
             try:
@@ -100,6 +103,9 @@ class Handler:
             event, its_check = admitted
             if its_check is not check:
                 check = checks[its_check.lane] = its_check
+                may_be_void = bool(voids) and (event.source, partition) in voids.lanes
+            if may_be_void and voids.covers(event.source, partition, int(event.seq), event.subject):
+                continue
             changes: Changes | None = None
             if whole is not None:
                 try:

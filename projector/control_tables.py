@@ -104,6 +104,7 @@ def establish(
         conn.execute(sql.SQL(statement("control_tables")))
         (version,) = conn.execute("SELECT version FROM memferry.format").fetchone() or (0,)
         require_format(version)
+        conn.execute(query("beside_gone"), {"name": name})
         made = conn.execute(
             query("projection_create"),
             {

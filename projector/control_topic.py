@@ -5,6 +5,7 @@ Read into an empty or older database, the topic brings the decisions again.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,9 +20,13 @@ from schemas.control import (
     BarrierPlaced,
     ControlEvent,
     KindDeclared,
+    RolledBack,
+    RolledForward,
     SnapshotCompleted,
     SourceOpened,
     SourceRetired,
+    TailRestored,
+    TailVoided,
     decode_control,
 )
 from schemas.lane import LaneCheck, LaneHead, genesis
@@ -32,11 +37,16 @@ _FETCH = 1_000
 
 
 async def read_control(
-    conn: psycopg.Connection[Any], settings: Settings, *, keep: bool = True
+    conn: psycopg.Connection[Any],
+    settings: Settings,
+    *,
+    keep: bool = True,
+    look: Callable[[], object] = lambda: None,
 ) -> set[str]:
     """Bring the control tables up to the end of the control topic; return the sources it names.
 
-    Without `keep` the tables stay as they are: a dry run looks and leaves nothing behind.
+    Without `keep` the tables stay as they are: a dry run looks and leaves nothing behind. `look` is
+    called while they are up to date, whether they stay so or not.
     Raises: LaneBroken where a control lane has a hole or was altered, BrokerUnreachable.
     """
     topic = control_topic(settings.topic)
@@ -73,6 +83,7 @@ async def read_control(
                         (topic, source, head.seq, head.digest, head.epoch),
                     )
             sources = conn.execute(query("sources_read"), (settings.topic,)).fetchall()
+            look()
         return {name for name, *_ in sources}
 
 
@@ -88,15 +99,36 @@ def _read_one(
         return
     if event.source == DECISIONS_SOURCE:
         conn.execute(query("decision_add"), (control_topic(base), seq, value, True))
+    where = f"topic {record.topic}, lane {check.lane}, seq {seq}, offset {record.offset}"
     try:
         control = decode_control(event.type, event.data)
     except (KeyError, msgspec.MsgspecError) as error:
         raise RecordRefused(
             f"a control record of type {event.type!r} cannot be read: {error}",
-            where=f"topic {record.topic}, lane {check.lane}, seq {seq}, offset {record.offset}",
+            where=where,
             remedy="run the memferry that wrote it, or a later one",
         ) from error
+    _require_own(control, event.source, where)
     _apply(conn, base, control, seq, event.time)
+
+
+def _require_own(event: ControlEvent, source: str, where: str) -> None:
+    """Check that whoever voids something voids its own."""
+    match event:
+        case TailVoided():
+            concerned = event.void.source
+        case TailRestored():
+            concerned = event.source
+        case RolledBack() | RolledForward():
+            concerned = "nobody: marks of voids stand in the data lanes"
+        case _:
+            return
+    if concerned != source:
+        raise RecordRefused(
+            f"source {source!r} says what is void of {concerned}",
+            where=where,
+            remedy="a source voids ends of its own streams alone; find out who wrote this",
+        )
 
 
 def _apply(
@@ -113,7 +145,21 @@ def _apply(
             conn.execute(
                 query("source_retired"), {"topic": topic, "source": event.source, "at": at}
             )
-        case BarrierPlaced() | KindDeclared():
+        case TailVoided():
+            void = event.void
+            values = {"topic": topic, "id": void.id, "source": void.source, "at": at}
+            told = {"actor": event.actor, "reason": event.reason}
+            text = msgspec.json.encode(void).decode()
+            conn.execute(query("void_add"), values | told | {"void": text})
+        case TailRestored():
+            conn.execute(
+                query("void_restored"),
+                {
+                    "topic": topic, "id": event.void, "source": event.source, "at": at,
+                    "actor": event.actor,
+                },
+            )  # fmt: skip
+        case BarrierPlaced() | KindDeclared() | RolledBack() | RolledForward():
             return  # barriers are in the data lanes; kinds are read from the topic (declared.py)
         case _:
             take_effect(conn, topic, event, seq, at)

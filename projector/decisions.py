@@ -24,6 +24,7 @@ from schemas.control import (
     Decision,
     LaneMended,
     ReadsSwitched,
+    SavepointDropped,
     SavepointTaken,
     SwitchAborted,
     decode_control,
@@ -43,14 +44,15 @@ def decision_lane(source: str) -> LaneId:
 def decide(conn: psycopg.Connection[Any], settings: Settings, event: Decision) -> bool:
     """Make a decision in the caller's transaction, with its place in the control outbox.
 
-    Returns: False where it was decided before: a savepoint of that name exists.
+    Returns: False where it was decided before: a savepoint's name is used, or it is dropped.
     """
     topic = control_topic(settings.topic)
     conn.execute(query("control_lock"), (topic,))
-    if isinstance(event, SavepointTaken):
-        at = datetime.datetime.now(datetime.UTC).isoformat()
-        if not _take_savepoint(conn, event, at):
-            return False
+    at = datetime.datetime.now(datetime.UTC).isoformat()
+    if isinstance(event, SavepointTaken) and not _take_savepoint(conn, event, at):
+        return False
+    if isinstance(event, SavepointDropped) and not _drop_savepoint(conn, event, at):
+        return False
     about = event.topic if isinstance(event, LaneMended) else event.projection
     newest = conn.execute(query("decision_newest"), (topic,)).fetchone()
     seq = newest[0] + 1 if newest else 1
@@ -75,6 +77,8 @@ def take_effect(
     match event:
         case SavepointTaken():
             _take_savepoint(conn, event, at)
+        case SavepointDropped():
+            _drop_savepoint(conn, event, at)
         case ReadsSwitched():
             conn.execute(
                 query("route_switch"),
@@ -118,9 +122,16 @@ def _take_savepoint(conn: psycopg.Connection[Any], event: SavepointTaken, at: st
             "offsets": msgspec.json.encode(event.offsets).decode(),
             "at": at,
             "actor": event.actor,
+            "purpose": event.purpose,
+            "note": event.note,
         },
     ).fetchone()
     return taken is not None
+
+
+def _drop_savepoint(conn: psycopg.Connection[Any], event: SavepointDropped, at: str) -> bool:
+    values = {"projection": event.projection, "name": event.name, "at": at}
+    return conn.execute(query("savepoint_drop"), values).fetchone() is not None
 
 
 async def publish_decisions(conn: psycopg.Connection[Any], settings: Settings) -> int:

@@ -2,13 +2,16 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from schemas import envelope
+from schemas.control import MARK_TYPES, RolledBack, RolledForward, decode_control
 from schemas.envelope import Envelope, EnvelopeInvalid
 from schemas.errors import FerryError
 from schemas.lane import LaneBroken, LaneCheck, LaneHead, LaneId, genesis
 from schemas.mend import Mend, Mends
+from schemas.void import VoidNotObeyed, Voids
 
 
 class RecordRefused(FerryError):
@@ -36,7 +39,11 @@ def open_record(record: "ConsumerRecord[bytes, bytes]") -> tuple[bytes, Envelope
 
 
 class LaneBook:
-    """The lanes of one projection or fold, from their applied heads onwards."""
+    """The lanes of one projection or fold, from their applied heads onwards.
+
+    `voids` are those that its owner obeys: void events move their lane like others. A mark that
+    says otherwise than what the owner did is not admitted.
+    """
 
     def __init__(
         self,
@@ -44,8 +51,10 @@ class LaneBook:
         heads: Mapping[LaneId, LaneHead],
         sources: Collection[str],
         mends: Iterable[Mend] = (),
+        voids: Voids | None = None,
     ) -> None:
         self._generation = generation
+        self.voids = Voids(generation) if voids is None else voids
         self._mends = Mends(generation, mends)
         self._mended = self._mends.partitions  # empty as a rule, and then all that a record costs
         self._checks = {
@@ -62,15 +71,23 @@ class LaneBook:
         """Return the head of each lane that has events."""
         return {check.lane: check.head for check in self._checks.values()}
 
+    def check(self, source: str, partition: int) -> LaneCheck | None:
+        """Return what follows a lane; None where none of its events was admitted yet."""
+        return self._checks.get((source, partition))
+
     def admit(self, record: "ConsumerRecord[bytes, bytes]") -> tuple[Envelope, LaneCheck] | None:
         """Return a record's envelope and its lane, moved up to it.
 
         Returns: None for a duplicate, and for what a mend ignores.
-        Raises:  LaneBroken naming lane, seq and offset; RecordRefused naming partition and offset.
+        Raises:  LaneBroken naming lane, seq and offset; RecordRefused naming partition and offset;
+                 VoidNotObeyed naming all of them.
         """
         if self._mended and self._mends.ignores(record.partition, record.offset):
             return None
-        return self.admit_opened(record, *open_record(record))
+        value, event, seq = open_record(record)
+        if event.type in MARK_TYPES:
+            self._judge(record, value, event, seq)
+        return self.admit_opened(record, value, event, seq)
 
     def admit_opened(
         self, record: "ConsumerRecord[bytes, bytes]", value: bytes, event: Envelope, seq: int
@@ -95,6 +112,37 @@ class LaneBook:
             old = self._checks.get((source, record.partition))
             check = self._checks[(source, record.partition)] = LaneCheck(lane, head)
             check.duplicates = old.duplicates if old is not None else 0
+
+    def _judge(
+        self, record: "ConsumerRecord[bytes, bytes]", value: bytes, event: Envelope, seq: int
+    ) -> None:
+        """Check a mark, where it is the next event of its lane, before the lane is moved to it."""
+        if self._mended and record.partition in self._mended:
+            self._continue(record)
+        check = self._checks.get((event.source, record.partition))
+        if check is None and event.source not in self.sources:
+            return  # refused for that
+        lane = LaneId(event.source, self._generation, record.partition)
+        head = genesis(lane) if check is None else check.head
+        if seq != head.seq + 1:
+            return  # a second copy, or behind a hole
+        LaneCheck(lane, head).admit(value, seq, event.epoch, event.chain, record.offset)
+        where = f"lane {lane}, seq {seq}, partition {lane.partition}, offset {record.offset}"
+        try:
+            mark = decode_control(event.type, event.data)
+        except msgspec.MsgspecError as error:
+            raise RecordRefused(
+                f"the mark of a void cannot be read: {error}",
+                where=where,
+                remedy="run the memferry that wrote it, or a later one",
+            ) from error
+        if isinstance(mark, RolledBack | RolledForward):
+            try:
+                self.voids.require(
+                    mark.void, event.source, reversing=isinstance(mark, RolledForward)
+                )
+            except VoidNotObeyed as error:
+                raise VoidNotObeyed(error.what, where=where, remedy=error.remedy) from error
 
     def _open(self, event: Envelope, record: "ConsumerRecord[bytes, bytes]", seq: int) -> LaneCheck:
         lane = LaneId(event.source, self._generation, record.partition)

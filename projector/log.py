@@ -110,6 +110,24 @@ class Log:
             raise self._unreachable(error) from error
         return {place.partition: (starts[place], ends[place]) for place in places}
 
+    async def at_time(self, time_ms: int) -> dict[int, int]:
+        """Return for each partition the first offset that Kafka stamped with a time or later.
+
+        Units: milliseconds since 1970. Where nothing is so late, it is the partition's end. The
+        stamp is of the sending, not of the recording.
+        """
+        places = {TopicPartition(self.topic, p): time_ms for p in range(self.partitions)}
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                ends = await self._consumer.end_offsets(list(places))
+                found = await self._consumer.offsets_for_times(places)
+        except (KafkaError, TimeoutError) as error:
+            raise self._unreachable(error) from error
+        return {
+            place.partition: found[place].offset if found.get(place) else ends[place]
+            for place in places
+        }
+
     async def start_at(
         self,
         offsets: Mapping[int, int],

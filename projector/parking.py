@@ -49,7 +49,7 @@ class Parking:
         found = []
         for item in items:
             _, event, _ = open_record(item[0])
-            if self.streams.get(_kept(event.subject), item[0].offset) < item[0].offset:
+            if self.streams.get(kept_text(event.subject), item[0].offset) < item[0].offset:
                 self._add(item[0], _BEHIND, "", behind=True)
             else:
                 found.append(item)
@@ -81,9 +81,9 @@ class Parking:
             f"partition {record.partition}, offset {record.offset}"
         )
         parked = ParkedEvent(
-            record.partition, record.offset, event.source, seq, _kept(event.subject),
-            _kept(event.type), value, behind, _kept(reason),
-            _kept(f"{where}; {place}" if where else place),
+            record.partition, record.offset, event.source, seq, kept_text(event.subject),
+            kept_text(event.type), value, behind, kept_text(reason),
+            kept_text(f"{where}; {place}" if where else place),
         )  # fmt: skip
         self.events.append(parked)
         return parked
@@ -114,8 +114,9 @@ class Parking:
             )
 
 
-def _kept(text: str) -> str:
-    return text.replace("\0", "\ufffd")  # PostgreSQL keeps no NUL
+def kept_text(text: str) -> str:
+    """Return a text as it stands in memferry.parked: PostgreSQL keeps no NUL."""
+    return text.replace("\0", "\ufffd")
 
 
 class Waiting:

@@ -22,6 +22,7 @@ from projector.session import Session
 from projector.stages import Stages
 from projector.transaction import Transactions
 from schemas.errors import FerryError
+from schemas.void import VoidNotObeyed, Voids
 
 _FETCH_WAIT_MS = 100
 _OVERLAPPED_RECORDS = 1_000
@@ -46,6 +47,7 @@ class Pump:
         conn: psycopg.Connection[Any],
         topic: Log,
         held: Claim,
+        voids: Voids,
         *,
         thread: Executor,
         over: Callable[[], bool],
@@ -61,8 +63,9 @@ class Pump:
         self._look = look
         self._until = until
         self._read = dict(held.offsets)
+        self._voids = voids
         self._lanes = LaneBook(
-            held.projection.generation, held.lanes, session.sources, session.mends
+            held.projection.generation, held.lanes, session.sources, session.mends, voids
         )
         self._handler = Handler(session.domain, self._lanes)
         self._stages, self._counted = Stages(), Stages()
@@ -151,9 +154,13 @@ class Pump:
         require_held(self._conn, self._held)
         await self._in_thread(answer_retries, self._conn, self._held, self._transactions)
         self._count()
-        self._session.look_for_mends(self._conn)
-        if not self._session.over and all_stopped(self._conn, self._held.projection.name):
-            self._session.end(again=False)
+        session = self._session
+        session.look_for_mends(self._conn)
+        session.look_for_voids(self._conn, self._voids)
+        # Who stopped at the mark of a void goes on once the tables are those that obey it.
+        waits = any(isinstance(error, VoidNotObeyed) for error in session.progress.stopped.values())
+        if not (waits or session.over) and all_stopped(self._conn, self._held.projection.name):
+            session.end(again=False)
 
     async def _settle(self, stops: Stops, applied: list[Segment]) -> None:
         progress = self._session.progress
@@ -201,11 +208,16 @@ class Pump:
                 self._read[partition] = self._held.offsets[partition]
                 self._halted.discard(partition)
                 return
+        if isinstance(error, VoidNotObeyed) and await self._session.learn_voids(
+            self._conn, self._voids
+        ):
+            return  # the next session begins there, with what is known now
         self._stopped.add(partition)
         self._halted.add(partition)
         self._topic.leave(partition)
         self._session.progress.stopped[partition] = error
-        stop_partition(self._conn, self._held, partition, str(error))
+        # Whoever exchanges the tables may hold the checkpoint; meanwhile others go on in this loop.
+        await self._in_thread(stop_partition, self._conn, self._held, partition, str(error))
         log.error("partition %d stops: %s", partition, error)
 
 

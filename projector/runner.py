@@ -8,7 +8,7 @@ the second.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from typing import Any
@@ -34,12 +34,14 @@ from projector.notices import Notices
 from projector.progress import Progress
 from projector.session import CHANNELS, Session
 from projector.sql import query
+from projector.voids import adopt
 from projector.waking import any_of, until_one_ends
 from projector.worker import Worker
 from schemas.domain import Domain
 from schemas.errors import FerryError
 from schemas.position import FIRST_GENERATION, kafka_topic
 from schemas.settings import Settings
+from schemas.void import Void
 
 _LOCK_WAIT_MS = 5_000  # a killed projector's connection takes a moment to end
 _BACKOFF_S = (0.2, 5.0)
@@ -56,7 +58,8 @@ class Projector:
     `state` is the state in which the projection may be worked on; `until` (partition → exclusive
     offset) makes the run end there instead of going on for ever. Without `until`, and live, any
     number of processes share the partitions through a consumer group, with `max_concurrency`
-    workers in each; every other run has all partitions to itself.
+    workers in each; every other run has all partitions to itself. `assumed` voids, which are
+    prepared, are obeyed from the beginning, those `lifted`, by their ids, are not.
     """
 
     def __init__(
@@ -66,8 +69,11 @@ class Projector:
         *,
         state: State = "live",
         until: Mapping[int, int] | None = None,
+        assumed: Iterable[Void] = (),
+        lifted: Collection[str] = (),
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
+        self._assumed, self._lifted = tuple(assumed), lifted
         self._settings = settings
         self._domain = domain
         self._state: State = state
@@ -112,6 +118,8 @@ class Projector:
             except (Fenced, ProjectionHeld) as error:
                 if self._until is not None:
                     raise
+                if self._stopping.is_set():
+                    return self.progress
                 log.warning("waiting: %s", error.what)
                 self.progress.partitions.clear()
                 held = True
@@ -140,10 +148,15 @@ class Projector:
             projection = establish(conn, settings, domain, topic.partitions)
             await self._lock(conn)
             sources = await read_control(conn, settings)
+            await asyncio.to_thread(
+                adopt, conn, settings.topic, self._name,
+                assumed=self._assumed, lifted=self._lifted, state=self._state,
+            )  # fmt: skip
             await publish_decisions(conn, settings)
             session = Session(
                 settings, domain, projection, sources, read_mends(conn, settings.topic),
                 progress=self.progress, on_progress=self._on_progress, stopping=self._stopping,
+                assumed=self._assumed, lifted=self._lifted,
             )  # fmt: skip
             self.progress.partitions.clear()  # of an earlier session
             self.progress.stopped.clear()  # what stopped before is tried again

@@ -4,7 +4,7 @@ Kinds, sources and mends are read once for all of them, and what PostgreSQL anno
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import psycopg
@@ -16,9 +16,11 @@ from projector.memory import Budget
 from projector.mends import read_mends
 from projector.notices import Notices
 from projector.progress import Progress
+from projector.voids import adopt, obeyed_by
 from schemas.domain import Domain
 from schemas.mend import Mend
 from schemas.settings import Settings
+from schemas.void import Void, VoidNotObeyed, Voids
 
 CHANNELS = ("memferry_projection", "memferry_request")
 
@@ -37,12 +39,15 @@ class Session:
         progress: Progress,
         on_progress: Callable[[Progress], None],
         stopping: asyncio.Event,
+        assumed: tuple[Void, ...] = (),
+        lifted: Collection[str] = (),
     ) -> None:
         self.settings = settings
         self.domain = domain
         self.projection = projection
         self.sources = sources
         self.mends = mends
+        self._assumed, self._lifted = assumed, lifted
         self.progress = progress
         self.on_progress = on_progress
         self.stopping = stopping
@@ -87,6 +92,35 @@ class Session:
         """End the session where a partition has stopped and there is a mend that is not known."""
         if self.progress.stopped and read_mends(conn, self.settings.topic) != self.mends:
             self.end(again=True)
+
+    def voids(self, conn: psycopg.Connection[Any]) -> Voids:
+        """Return what the projection's rows obey: for whoever has claimed it just now."""
+        projection = self.projection
+        return obeyed_by(
+            conn, self.settings.topic, projection.generation, projection.name,
+            assumed=self._assumed, lifted=self._lifted,
+        )  # fmt: skip
+
+    async def learn_voids(self, conn: psycopg.Connection[Any], obeyed: Voids) -> bool:
+        """Read the control topic again; end the session where other voids are to be obeyed now."""
+        await read_control(conn, self.settings)
+        await asyncio.to_thread(
+            adopt, conn, self.settings.topic, self.projection.name,
+            assumed=self._assumed, lifted=self._lifted, state=self.projection.state,
+        )  # fmt: skip
+        return self._end_if_unlike(conn, obeyed)
+
+    def look_for_voids(self, conn: psycopg.Connection[Any], obeyed: Voids) -> None:
+        """End the session where a partition stopped at a mark, and other voids are obeyed now."""
+        if any(isinstance(error, VoidNotObeyed) for error in self.progress.stopped.values()):
+            self._end_if_unlike(conn, obeyed)
+
+    def _end_if_unlike(self, conn: psycopg.Connection[Any], obeyed: Voids) -> bool:
+        now = self.voids(conn)
+        if (now.obeyed, now.restored, now.open) == (obeyed.obeyed, obeyed.restored, obeyed.open):
+            return False
+        self.end(again=True)
+        return True
 
     async def learn_sources(self, conn: psycopg.Connection[Any]) -> set[str]:
         """Read the control topic again; return every source that it names."""

@@ -14,6 +14,7 @@ from projector.replay.savepoints import Savepoint, list_all
 from projector.route import ReadRoute, read_route
 from projector.sql import query
 from projector.trail import first_broken
+from projector.voids import list_voids, unlike
 from schemas.domain import Domain
 from schemas.position import kafka_topic
 from schemas.settings import Settings
@@ -56,6 +57,10 @@ class Status(msgspec.Struct):
     """Streams that wait behind an event which the tables could not take."""
     changed: dict[str, list[str]]
     """Kind → what of its code is not what its rows were made with."""
+    voids: list[str]
+    """Ids of those in force."""
+    voids_not_obeyed: list[str]
+    """Ids of those of which the tables say otherwise than the log: a swap must follow."""
 
 
 async def read_status(settings: Settings, domain: Domain) -> Status:
@@ -67,6 +72,7 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
         async with Log(settings, kafka_topic(projection.topic, projection.generation)) as log:
             bounds = await log.bounds()
         rows: list[Any] = conn.execute(query("checkpoint_read"), (name,)).fetchall()
+        voids = list_voids(conn, settings.topic)
         return Status(
             name,
             projection.state,
@@ -87,6 +93,8 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
             first_broken(conn) is None,
             parked_streams(conn, name),
             changed_parts(conn, name, domain),
+            sorted({void.void.id for void in voids if void.restored_at is None}),
+            unlike(conn, settings.topic, name, voids),
         )
     finally:
         conn.close()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from projector.apply import Applier
-from projector.batch import Item, Segment
+from projector.batch import Item, Recorded, Segment
 from projector.checkpoint import Claim, advance, hold
 from projector.effects import Effects
 from projector.fold import ChangeRefused, Fold
@@ -19,6 +19,7 @@ from projector.sql import query
 from projector.stages import Stages
 from schemas.domain import Domain
 from schemas.errors import FerryError
+from schemas.lane import LaneHead, LaneId
 
 _RETRIES = 5
 _REFUSALS = (
@@ -35,6 +36,19 @@ class Retried(NamedTuple):
     applied: int
     left: int
     reason: str
+
+
+class Folded(NamedTuple):
+    """Events that were folded without anything odd about them: what one transaction applies."""
+
+    offsets: dict[int, tuple[int, int, str]]
+    """As `advance` takes them."""
+    heads: dict[LaneId, LaneHead]
+    fold: Fold
+    events: int
+    """That are in the fold."""
+    behind: list[Recorded]
+    """Of streams that wait already."""
 
 
 class Transactions:
@@ -65,6 +79,32 @@ class Transactions:
     def _effects(self) -> Effects:
         """Of parked events: to make its decoders takes milliseconds, and few claims retry."""
         return Effects(self._domain)
+
+    def apply_folded(self, folded: Folded) -> bool:
+        """Commit what was folded already, at once or not at all: False where the tables refuse it.
+
+        What is behind in its stream is parked with it. Raises: Fenced, psycopg.OperationalError.
+        """
+        parking = Parking(self._claim.projection.generation, self._waiting.of(folded.offsets))
+        behind = parking.free([(record, ()) for record in folded.behind])
+        assert not behind  # noqa: S101  (their streams wait)
+        counted, begun = self._stages.applying, perf_counter()
+        try:
+            with self._conn.transaction():
+                advance(self._conn, self._claim, folded.offsets, folded.heads.items())
+                self._applier.apply(folded.fold)
+                parking.keep(self._conn, self._claim.projection.name)
+        except (
+            *_REFUSALS, psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure
+        ):  # fmt: skip
+            return False
+        self._stages.commit += perf_counter() - begun - (self._stages.applying - counted)
+        for partition, (_, new, _) in folded.offsets.items():
+            self._claim.offsets[partition] = new
+        self._claim.lanes.update(folded.heads)
+        self.parked += len(parking.events)
+        self.applied += folded.events
+        return True
 
     @property
     def waiting(self) -> dict[str, int]:

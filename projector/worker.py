@@ -95,7 +95,8 @@ class Worker:
         )
         offsets, tails = last_applied(conn, session.projection.name)
         pump = self._pump = Pump(
-            session, conn, self._topic, held, thread=self._thread, look=self._look, until=until,
+            session, conn, self._topic, held, session.voids(conn),
+            thread=self._thread, look=self._look, until=until,
             over=lambda: session.over or (member is not None and member.changed.is_set()),
         )  # fmt: skip
         if member is not None:

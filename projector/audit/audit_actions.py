@@ -10,16 +10,17 @@ from projector.audit.result import AuditResult
 
 _BISECTED = 3
 _TABLES_NAMED = 4
+_OF_WITNESS = {"log": "memferry mend", "outbox": "memferry outbox --check"}
 
 
 def next_command(finding: Finding) -> str:
     """Return the command that says more of a finding."""
     if finding.parked:
         return "memferry parked list"
-    if finding.witness == "log":
-        return "memferry mend"
-    if finding.witness == "outbox":
-        return "memferry outbox --check"
+    if finding.problem == "void":
+        return "memferry replay --to-end"
+    if finding.witness in _OF_WITNESS:
+        return _OF_WITNESS[finding.witness]
     if finding.key == WHOLE_TABLE:
         return "memferry sql check"
     if not finding.table or _names_no_row(finding):
@@ -113,11 +114,13 @@ def _of_tables(result: AuditResult, found: Sequence[Finding]) -> list[Recommenda
         return []
     to_end = result.state != "held"
     if found:
-        rows = Counter(finding.table for finding in found)
+        rows = Counter(finding.table for finding in found if finding.table)
         whole = not any(finding.witness == "log" for finding in result.findings)
         why = f"{'' if whole else 'once the log goes on: '}the tables are made anew from the log"
         told = [f"{_count(rows[table], 'row')} of {table}" for table in rows]
         changes = f"{', '.join(told[:_TABLES_NAMED])} {'changes' if len(found) == 1 else 'change'}"
+        if not told:
+            changes = "rows are as if what is void had never been recorded"
         if len(told) > _TABLES_NAMED:
             changes += f", and of {_count(len(told) - _TABLES_NAMED, 'more table')}"
         if result.unnamed:

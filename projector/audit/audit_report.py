@@ -16,6 +16,7 @@ _WHAT = {
     ("tables", "missing"): "rows of the log are not in the table",
     ("tables", "extra"): "rows that no event explains",
     ("tables", "differs"): "rows are not as the log says",
+    ("tables", "void"): "the tables do not obey what is void in the log",
     ("memory", "missing"): "memory lacks what the log has",
     ("memory", "extra"): "memory holds what no event explains",
     ("memory", "differs"): "memory is not as the log says",
@@ -54,6 +55,7 @@ def report_of_audit(
         [],
         list(series),
         actions_of(result),
+        result.voids,
     )
 
 
@@ -137,6 +139,8 @@ def _source(result: AuditResult) -> str:
 
 def _coverage(result: AuditResult) -> list[str]:
     said = [f"{result.events:,} events were folded; the log has {sum(result.rows.values()):,} rows"]
+    if result.voids:
+        said.append(f"obeyed voids: {', '.join(result.voids)}")
     if not result.memory_compared:
         said.append("memory was not asked")
     if not result.tables_compared:

@@ -27,6 +27,7 @@ from projector.log import Log
 from projector.mends import read_mends
 from projector.parked import parked_streams
 from projector.sources import active_sources
+from projector.voids import obeyed_by
 from schemas.domain import Domain, Kind
 from schemas.envelope import Envelope
 from schemas.lane import partition_of
@@ -35,6 +36,7 @@ from schemas.position import format_offsets, kafka_topic
 from schemas.requests import MemoryPart
 from schemas.settings import Settings
 from schemas.tables import Row, Table
+from schemas.void import Voids
 
 _FETCH = 10_000
 _WAIT_MS = 200
@@ -114,6 +116,7 @@ class _Search:
         self._bucket: int | None = None
         self._row: Row | None = None
         self._mends = Mends(0)
+        self._voids = Voids(0)
 
     async def run(
         self,
@@ -123,14 +126,15 @@ class _Search:
         with_memory: bool,
     ) -> Bisection:
         found = read_projection(conn, projection)
-        self._mends = Mends(found.generation, read_mends(conn, self._settings.topic))
-        topic = kafka_topic(self._settings.topic, found.generation)
+        topic = self._settings.topic
+        self._mends = Mends(found.generation, read_mends(conn, topic))
+        self._voids = obeyed_by(conn, topic, found.generation, projection)
         with table_snapshot(conn, projection) as snapshot:
             until = snapshot.offsets
             row = await asyncio.to_thread(snapshot.find, self._table, self._key)
             parked = {stream.stream: stream for stream in parked_streams(conn, projection)}
         held = None if row is None else tuple(row.texts)
-        async with Log(self._settings, topic) as log:
+        async with Log(self._settings, kafka_topic(topic, found.generation)) as log:
             stream, places = await self._place(log, until, found.partitions, partition)
             steps = await self._steps(log, stream, {p: until[p] for p in places}) if stream else []
             result = Bisection(
@@ -227,7 +231,7 @@ class _Search:
                     log.leave(partition)
 
     def _admit(self, record: Any, seen: dict[tuple[str, int], int]) -> Envelope | None:
-        """Return a record's event; None for duplicates, for what a mend ignores, and for damage."""
+        """Return a record's event; None for duplicates, what a mend ignores, voids, and damage."""
         if self._mends.ignores(record.partition, record.offset):
             return None
         try:
@@ -239,6 +243,8 @@ class _Search:
         if seq <= seen.get(lane, 0):
             return None
         seen[lane] = seq
+        if self._voids and self._voids.covers(*lane, seq, event.subject):
+            return None
         return event
 
     # --- memory

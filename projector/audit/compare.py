@@ -32,12 +32,13 @@ class Finding(msgspec.Struct, frozen=True):
 
     `missing`: the log has the row, the witness does not; `extra`: the other way round, so that no
     event explains it; `differs`: both have it, with other content; `misplaced`: an entity is filed
-    under another one's key; `broken`: records do not continue each other.
+    under another one's key; `broken`: records do not continue each other; `void`: it does not
+    obey a void, or the reversal of one.
     `parked`: for a known reason, since the row's stream waits behind a parked event.
     """
 
     witness: WitnessName
-    problem: Literal["missing", "extra", "differs", "misplaced", "broken"]
+    problem: Literal["missing", "extra", "differs", "misplaced", "broken", "void"]
     table: str
     key: str
     stream: str = ""

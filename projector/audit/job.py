@@ -16,8 +16,8 @@ from projector.audit.hook import Alert, run_hook
 from projector.audit.kept import Keeping, kept, say_unkept
 from projector.audit.metrics import Tally
 from projector.audit.report import Report
-from projector.audit.schedule import Schedule
 from projector.audit.throttle import wait_until_quiet
+from projector.schedule import Schedule
 from schemas.settings import Settings
 
 log = logging.getLogger("memferry.audit")

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from projector.audit.duplicates import Duplicates
+from projector.audit.fold_failure import FoldFailed, failure, failure_at
 from projector.audit.fold_reuse import begin
 from projector.audit.fold_state import FoldState
 from projector.audit.fold_state import Step as Moved
@@ -14,12 +15,13 @@ from projector.audit.fold_store import FoldStore, Step
 from projector.lanes import ForeignSource, LaneBook
 from projector.log import Log, LogChanged, OffsetsGone
 from schemas import envelope
-from schemas.control import CONTROL_PREFIX, BarrierPlaced, decode_control
+from schemas.control import CONTROL_PREFIX, BarrierPlaced, RolledBack, RolledForward, decode_control
 from schemas.domain import Domain
 from schemas.envelope import Envelope
 from schemas.errors import FerryError
 from schemas.lane import LaneCheck, LaneHead, LaneId
 from schemas.mend import Mend
+from schemas.void import Voids
 
 _FETCH = 10_000
 _WAIT_MS = 200
@@ -30,10 +32,6 @@ _LESS = 5
 OnBarrier = Callable[[BarrierPlaced, str, int, LaneHead], None]
 Learn = Callable[[], Awaitable[Collection[str]]]
 OnBroken = Callable[[int, FerryError], bool]
-
-
-class FoldFailed(FerryError):
-    """The log cannot be folded: an event does not follow from the ones before it."""
 
 
 class LogSilent(FerryError):
@@ -60,7 +58,8 @@ class LogFold:
     """The state that the log gives, partition by partition, as far as it was read.
 
     With a store it goes on from where an earlier fold of the same log by the same code ended. A
-    `whole` one, from the beginning, proves of every duplicate that it is one.
+    `whole` one, from the beginning, proves of every duplicate that it is one. What is void by
+    `voids` moves its lane, and nothing else.
     """
 
     def __init__(
@@ -71,6 +70,7 @@ class LogFold:
         mends: Iterable[Mend] = (),
         store: FoldStore | None = None,
         *,
+        voids: Voids | None = None,
         summed: bool = True,
         whole: bool = False,
     ) -> None:
@@ -79,7 +79,8 @@ class LogFold:
         if not summed:
             self._at_once = (_FETCH // _LESS, _UNWRITTEN_MOST // _LESS)
         mends = tuple(mends)
-        numbers = begin(self._store, domain, generation, mends)
+        self._voids = Voids(generation) if voids is None else voids
+        numbers = begin(self._store, domain, generation, mends, self._voids.parts)
         places = self._store.places()
         self.offsets: dict[int, int] = {p: offset for p, (offset, _) in places.items()}
         """Partition → the next offset to be read."""
@@ -90,10 +91,9 @@ class LogFold:
         heads = {
             LaneId(source, generation, p): head for (source, p), head in self._store.lanes().items()
         }
-        self._lanes = LaneBook(generation, heads, sources, mends)
+        self._lanes = LaneBook(generation, heads, sources, mends, self._voids)
         self.failures: dict[str, FoldFailed] = {
-            stream: _failure(what, where)
-            for stream, (what, where) in self._store.failures().items()
+            stream: failure(what, where) for stream, (what, where) in self._store.failures().items()
         }
         """Streams with an event that does not fold: their rows stay as they were before it."""
         self._failed: dict[str, tuple[str, str]] = {}
@@ -106,6 +106,8 @@ class LogFold:
         self._partitions = 1
         self.on_barrier: OnBarrier = _nobody
         """Told of each barrier: what it says, its source and partition, its lane's head."""
+        self.on_mark: Callable[[str, int], object] = _unwatched
+        """Told of each mark of a void: its source and partition."""
         self.on_step: Callable[[Any, Moved], object] = _unwatched
         """Told of each event that was read: its record, and what it did."""
         self.on_unread: Callable[[Any, Envelope, Exception], object] = _unwatched
@@ -141,7 +143,8 @@ class LogFold:
 
         A partition with a record that is not admitted is left there, where `on_broken` says so.
         Raises: LaneBroken, RecordRefused, LogChanged, naming the place; LogSilent where something
-                is still to be read and the log gave no record for `patience_s`.
+                is still to be read and the log gave no record for `patience_s`; VoidNotObeyed at a
+                mark of which `voids` does not know: what was folded may be void.
         """
         heard = time.monotonic()
         self._partitions = log.partitions
@@ -239,11 +242,11 @@ class LogFold:
             try:
                 control = decode_control(event.type, event.data)
             except (KeyError, msgspec.MsgspecError) as error:
-                raise _failed(error, check, record) from error
-        elif event.subject not in self.failures:  # else it waits where it did not fold
+                raise failure_at(error, check, record) from error
+        elif self._counts(event, check):
             refused = self._move(event, record)
             if refused is not None:
-                failed = self.failures[event.subject] = _failed(refused, check, record)
+                failed = self.failures[event.subject] = failure_at(refused, check, record)
                 failed.__cause__ = refused
                 self._failed[event.subject] = (failed.what, failed.where)
         self.events += 1
@@ -251,6 +254,15 @@ class LogFold:
         self._passed(record)
         if isinstance(control, BarrierPlaced):
             self.on_barrier(control, event.source, record.partition, check.head)
+        elif isinstance(control, RolledBack | RolledForward):
+            self.on_mark(event.source, record.partition)
+
+    def _counts(self, event: Envelope, check: LaneCheck) -> bool:
+        """Say whether an event is folded: neither void, nor behind one that did not fold."""
+        if event.subject in self.failures:
+            return False
+        lane, seq, voids = check.lane, check.head.seq, self._voids
+        return not (voids and voids.covers(lane.source, lane.partition, seq, event.subject))
 
     def _move(self, event: Envelope, record: Any) -> Exception | None:
         """Move an entity by an event; return why it could not be."""
@@ -281,15 +293,3 @@ class LogFold:
 
 def _tail(record: Any) -> str:
     return "" if record.value is None else envelope.digest(record.value)
-
-
-def _failed(error: Exception, check: LaneCheck, record: Any) -> FoldFailed:
-    return _failure(
-        f"the log does not fold: {getattr(error, 'what', None) or repr(error)}",
-        f"lane {check.lane}, seq {check.head.seq}, partition {record.partition}, "
-        f"offset {record.offset}",
-    )
-
-
-def _failure(what: str, where: str) -> FoldFailed:
-    return FoldFailed(what, where=where, remedy="audit with the domain that wrote the log")

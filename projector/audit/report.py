@@ -118,3 +118,5 @@ class Report(msgspec.Struct, frozen=True):
     distributions: list[Distribution] = []
     series: list[TimeSeries] = []
     recommendations: list[Recommendation] = []
+    voids: list[str] = []
+    """Ids of the voids that are in force: an audit's position is named by these, too."""

@@ -61,6 +61,8 @@ class AuditResult(msgspec.Struct):
     """What was looked at, and what was not."""
     state: str = "live"
     """The projection's: live, rebuilding or held."""
+    voids: list[str] = []
+    """Ids of the voids in force: what they take away was in no comparison."""
 
     @property
     def all_equal(self) -> bool:

@@ -1,6 +1,6 @@
 """The second witness: the tables themselves, scanned in full in one snapshot of the database."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from psycopg import IsolationLevel, sql
 from projector.audit.compare import FoundRow
 from projector.audit.table_digest import RowExpressions, column_types, row_expressions
 from projector.sql import query
+from projector.voids import obeyed_places
 from schemas.digest import MODULUS, digest_of, row_digest, value_text
 from schemas.table_sums import Sums
 from schemas.tables import Row, Table, key_text
@@ -19,12 +20,13 @@ _LOW = 1 << 64
 
 
 class TableSnapshot:
-    """One moment of the database: the checkpoint, and the rows as they are stored."""
+    """One moment of the database: the checkpoint, the voids, and the rows as they are stored."""
 
     def __init__(self, conn: psycopg.Connection[Any], projection: str) -> None:
         self._conn = conn
         self._projection = projection
         self.offsets = read_offsets(conn, projection)
+        self.obeyed = obeyed_places(conn, projection)
         self._expressions: dict[str, RowExpressions | None] = {}
 
     def lacks(self, table: Table) -> str:
@@ -120,17 +122,36 @@ def table_snapshot(conn: psycopg.Connection[Any], projection: str) -> Iterator[T
     """Open one snapshot of the database for everything that is read of it.
 
     No table is truncated until it ends: to an older snapshot a truncated table is empty, while its
-    checkpoint is still what it was.
+    checkpoint is still what it was. Nor are the tables exchanged for others.
     """
-    names = [name for (name,) in conn.execute(query("tables_of_schema"), (projection,))]
     conn.isolation_level = IsolationLevel.REPEATABLE_READ
     conn.read_only = True
     try:
-        with conn.transaction():
-            if names:  # before anything is read: that is the moment of the snapshot
-                tables = sql.SQL(", ").join(sql.Identifier(projection, name) for name in names)
-                conn.execute(query("tables_lock_read").format(tables=tables))
-            yield TableSnapshot(conn, projection)
+        done = False
+        while not done:
+            names = _table_names(conn, projection)
+            with conn.transaction():
+                # Before anything is read: that is the moment of the snapshot.
+                if _locked(conn, projection, names) and _table_names(conn, projection) == names:
+                    done = True
+                    yield TableSnapshot(conn, projection)
     finally:
         conn.isolation_level = None
         conn.read_only = None
+
+
+def _table_names(conn: psycopg.Connection[Any], projection: str) -> list[str]:
+    return [name for (name,) in conn.execute(query("tables_of_schema"), (projection,))]
+
+
+def _locked(conn: psycopg.Connection[Any], projection: str, names: Sequence[str]) -> bool:
+    """Keep others from exchanging tables until the transaction ends; False where one is gone."""
+    if not names:
+        return True
+    tables = sql.SQL(", ").join(sql.Identifier(projection, name) for name in names)
+    try:
+        with conn.transaction():  # a savepoint
+            conn.execute(query("tables_lock_read").format(tables=tables))
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return False  # others took their place meanwhile
+    return True

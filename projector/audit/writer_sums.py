@@ -1,7 +1,8 @@
 """What the apps counted, barrier by barrier, against the fold: what memory did is what the log did.
 
 An app's sums are of changes since it began to count, so they are compared from one barrier to the
-next. That needs nothing of the app but what is in the log already.
+next. That needs nothing of the app but what is in the log already. Where it voids something it
+begins to count anew: nothing is compared from before to behind, nor within what is void.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from projector.audit.log_fold import LogFold
 from schemas.control import BarrierPlaced
 from schemas.mend import Mend
 from schemas.table_sums import Sums
+from schemas.void import Voids
 
 
 class _Mark(msgspec.Struct, frozen=True):
@@ -26,9 +28,14 @@ class WriterSums:
     """Compares as the fold comes by barriers; where it was at the last one is kept beside it."""
 
     def __init__(
-        self, fold: LogFold, known: Mapping[tuple[str, int], bytes], mends: Iterable[Mend] = ()
+        self,
+        fold: LogFold,
+        known: Mapping[tuple[str, int], bytes],
+        mends: Iterable[Mend] = (),
+        voids: Voids | None = None,
     ) -> None:
         self._fold = fold
+        self._voids = voids
         self._mends = [(mend.partition, mend.at) for mend in mends]
         self._marks = {
             lane: msgspec.msgpack.decode(mark, type=_Mark) for lane, mark in known.items()
@@ -36,9 +43,12 @@ class WriterSums:
         self.findings: list[Finding] = []
         self.compared = 0
 
-    def at_barrier(self, event: BarrierPlaced, source: str, partition: int) -> None:
-        """Compare how the sums moved since the barrier before."""
+    def at_barrier(self, event: BarrierPlaced, source: str, partition: int, seq: int) -> None:
+        """Compare how the sums moved since the barrier before; `seq` is this one's in its lane."""
         if not event.counting:
+            return
+        if self._voids and self._voids.touches(source, partition, seq):
+            self.forget(source, partition)
             return
         offset = self._fold.offsets[partition]
         log = self._fold.state.sums_of(source, partition)
@@ -56,7 +66,13 @@ class WriterSums:
                 found = _moved(log.get(table), before.log.get(table))
                 if buckets := told.unlike(found):
                     self._found(source, partition, table, buckets, before.offset, offset)
-        mark = _Mark(event.counting, offset, _packed(writer), _packed(log))
+        self._note(source, partition, _Mark(event.counting, offset, _packed(writer), _packed(log)))
+
+    def forget(self, source: str, partition: int) -> None:
+        """Compare nothing of a lane from before to behind this place."""
+        self._note(source, partition, _Mark("", 0, {}, {}))
+
+    def _note(self, source: str, partition: int, mark: _Mark) -> None:
         self._marks[source, partition] = mark
         self._fold.marks[source, partition] = msgspec.msgpack.encode(mark)
 

@@ -23,6 +23,7 @@ from schemas.lane import (
     SequenceGap,
 )
 from schemas.mend import Mend
+from schemas.void import Voids
 
 Records = Sequence["ConsumerRecord[Any, Any]"]
 _MOST = 100
@@ -39,6 +40,13 @@ class Proposal(msgspec.Struct, frozen=True):
 
 class NotMendable(FerryError):
     """No mend is known that would let the lane go on."""
+
+
+class _AnyVoids(Voids):
+    """The mark of a void is no damage, whatever the tables did: a swap lets them go on."""
+
+    def require(self, void: str, source: str, *, reversing: bool) -> None:
+        """Let any mark pass."""
 
 
 def propose(
@@ -79,7 +87,7 @@ def stops_at(
     mends: Sequence[Mend],
 ) -> tuple[int, FerryError] | None:
     """Return which record is not admitted, and why; None where all are."""
-    lanes = LaneBook(generation, heads, sources, mends)
+    lanes = LaneBook(generation, heads, sources, mends, _AnyVoids(generation))
     for place, record in enumerate(records):
         try:
             lanes.admit(record)

@@ -52,9 +52,16 @@ class Broker:
         for partition in sorted({row.partition for row in rows} - {CONTROL_PARTITION}):
             self.send(settings, partition, [r.event for r in rows if r.partition == partition])
 
-    def send(self, settings: Settings, partition: int, values: Iterable[bytes | None]) -> None:
-        """These bytes are in one partition, in this order."""
-        self._do(self._send(kafka_topic(settings.topic, FIRST_GENERATION), partition, values))
+    def send(
+        self,
+        settings: Settings,
+        partition: int,
+        values: Iterable[bytes | None],
+        stamp_ms: int | None = None,
+    ) -> None:
+        """These bytes are in one partition, in this order; sent then, as Kafka has it."""
+        topic = kafka_topic(settings.topic, FIRST_GENERATION)
+        self._do(self._send(topic, partition, values, stamp_ms))
 
     def send_control(self, settings: Settings, values: Iterable[bytes | None]) -> None:
         """These bytes are in the control topic, in this order."""
@@ -84,9 +91,17 @@ class Broker:
         for name in topics:
             await self._producer.partitions_for(name)
 
-    async def _send(self, topic: str, partition: int, values: Iterable[bytes | None]) -> None:
+    async def _send(
+        self,
+        topic: str,
+        partition: int,
+        values: Iterable[bytes | None],
+        stamp_ms: int | None = None,
+    ) -> None:
         waiting = [
-            await self._producer.send(topic, value, key=b"key", partition=partition)
+            await self._producer.send(
+                topic, value, key=b"key", partition=partition, timestamp_ms=stamp_ms
+            )
             for value in values
         ]
         await asyncio.gather(*waiting)

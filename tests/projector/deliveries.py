@@ -28,7 +28,7 @@ _ACCOUNTS = [accounts_in(partition, 2, PARTITIONS) for partition in range(PARTIT
 @st.composite
 def logs(draw: st.DrawFn) -> Log:
     """Return a log of two partitions: events that the tables take or refuse, some of them twice."""
-    return {p: _doubled(draw, p, _sealed(p, _events(draw, p))) for p in range(PARTITIONS)}
+    return {p: _doubled(draw, p, sealed_lane(p, _events(draw, p))) for p in range(PARTITIONS)}
 
 
 def _events(draw: st.DrawFn, partition: int) -> list[msgspec.Struct]:
@@ -52,7 +52,8 @@ def _events(draw: st.DrawFn, partition: int) -> list[msgspec.Struct]:
     return events
 
 
-def _sealed(partition: int, events: list[msgspec.Struct]) -> list[bytes]:
+def sealed_lane(partition: int, events: list[msgspec.Struct]) -> list[bytes]:
+    """Return events as their lane has them."""
     lane, chain = list[bytes](), genesis(LaneId(SOURCE, 1, partition)).digest
     for seq, event in enumerate(events, 1):
         kind = DOMAIN.kind_of[type(event)]

@@ -13,11 +13,11 @@ import eventlog
 from eventlog.shim import Ferry
 from projector.audit.run import audit
 from projector.declared import KindContradicted, whole_domain
-from projector.replay.in_place import replay
 from schemas.derived.describe import describe
 from schemas.domain import load_domain
 from schemas.settings import Outbox, Settings
-from tests.projector.projecting import ends, project, projecting
+from tests.projector.projecting import project, projecting
+from tests.projector.replaying import replay_to_end
 from tests.schemas.derived.entities import Order, Position, Trade, order, position
 
 EMPTY = load_domain("")
@@ -116,8 +116,7 @@ async def test_an_audit_and_a_replay_know_the_kinds_from_the_log(
         found = await audit(plain, whole, with_memory=True, timeout_s=DEADLINE_S)
     before = rows(plain, "positions")
 
-    target = await ends(plain)
-    await replay(plain, whole, lambda *_: target, "live")
+    await replay_to_end(plain, domain=whole)
 
     assert not found.findings
     assert found.memory_rows == {"positions": 1}

@@ -13,7 +13,6 @@ from projector.fingerprint import (
     changed_parts,
     store_fingerprint,
 )
-from projector.replay.in_place import replay
 from projector.runner import Projector
 from projector.status import read_status
 from schemas.domain import Domain
@@ -25,7 +24,8 @@ from tests.domains import ledger, versioned
 from tests.domains.ledger import ACCOUNT, DOMAIN, READING
 from tests.projector.app import App, accounts_in, tables
 from tests.projector.broker import Broker
-from tests.projector.projecting import ends, eventually, project
+from tests.projector.projecting import eventually, project
+from tests.projector.replaying import replay_to_end
 
 (A,) = accounts_in(0, 1)
 
@@ -161,9 +161,8 @@ async def test_a_replay_makes_the_rows_anew_with_the_code_of_now(
     app.open(A)
     broker.publish(topic, app.rows())
     await project(topic)
-    to = await ends(topic)
 
-    await replay(topic, domain, lambda conn, bounds: to, "live")
+    await replay_to_end(topic, domain=domain)
 
     assert changed_parts(database, topic.projection, domain) == {}
     assert tables(database, topic.projection) == app.expected()

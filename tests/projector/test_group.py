@@ -14,7 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from projector import checkpoint, member
 from projector.control_tables import Projection, ProjectionMismatch
 from projector.log import LogChanged
-from projector.replay.look_back import Target, look_back, resume
+from projector.replay.look_back import look_back, resume
+from projector.replay.target import Target
 from projector.runner import Projector
 from schemas.position import kafka_topic
 from schemas.settings import Projector as Workers
@@ -202,7 +203,7 @@ async def test_one_that_froze_through_a_rollback_cannot_commit(
     process = started(with_workers(topic, batch_events=10), 4)
     awaited(process)
 
-    await look_back(topic, DOMAIN, Target(None, "0:3,1:2,2:1"))
+    await look_back(topic, DOMAIN, Target(offset="0:3,1:2,2:1"), way="in_place")
     before = tables(database, topic.projection)
     released(process)  # it has a batch at hand
     waiting = f"memferry projector {topic.projection} waiting"

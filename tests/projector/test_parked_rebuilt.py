@@ -1,7 +1,6 @@
 """The same policy live and in a rebuild: what is parked, and what becomes of it."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +10,13 @@ import pytest
 from projector.fingerprint import accept_code
 from projector.parked import parked_streams
 from projector.parked_asking import retry_parked
-from projector.replay.in_place import replay
 from schemas.domain import Domain
 from schemas.settings import Settings
 from tests.domains.ledger import ACCOUNT, DOMAIN, READING, AmountDeposited
 from tests.projector.app import App, accounts_in, tables
 from tests.projector.broker import Broker
 from tests.projector.projecting import eventually, project, projecting
+from tests.projector.replaying import replay_to_end
 
 Database = psycopg.Connection[Any]
 A, B, C = accounts_in(0, 3)
@@ -37,10 +36,7 @@ def parked(database: Database, settings: Settings) -> dict[str, tuple[int, str]]
 
 
 async def rebuild(settings: Settings, domain: Domain) -> None:
-    def to_end(_: Database, bounds: dict[int, tuple[int, int]]) -> Mapping[int, int]:
-        return {partition: end for partition, (_, end) in bounds.items()}
-
-    await replay(settings, domain, to_end, "live")
+    await replay_to_end(settings, domain=domain)
 
 
 @pytest.fixture

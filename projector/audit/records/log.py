@@ -7,13 +7,14 @@ import psycopg
 
 from projector.audit.fold_state import Step
 from projector.audit.fold_store import FoldStore
-from projector.audit.log_fold import LogFold
+from projector.audit.log_fold import LogFold, OnBroken
 from projector.audit.records.record import Add, Fault, Record, key_writer
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
 from projector.lanes import ForeignSource, RecordRefused
 from projector.log import Log, LogChanged
 from projector.mends import read_mends
+from projector.voids import in_force
 from schemas.domain import Domain
 from schemas.envelope import Envelope
 from schemas.errors import FerryError
@@ -30,22 +31,44 @@ async def read_log(settings: Settings, domain: Domain, add: Add) -> str:
     Raises: ProjectionMissing where no projector was ever started on this database.
     """
     with closing(connect(settings, "validation")) as conn:
-        try:
-            known = await read_control(conn, settings, keep=False)
-        except psycopg.errors.UndefinedTable:
-            read_projection(conn, settings.projection or domain.name)  # says what is to be done
-            raise
-        mends = read_mends(conn, settings.topic)
-        fold = LogFold(domain, FIRST_GENERATION, known, mends, FoldStore(None), summed=False)
-        try:
-            return await _read(settings, domain, add, fold, conn)
-        finally:
-            fold.close()
+        async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log:
+            # First: the control topic has each void before this one has its marks.
+            bounds = await log.bounds()
+            fold = await _fold(settings, domain, conn)
+            try:
+                broken = _watch(settings, domain, add, fold, conn)
+                fold.offsets = {p: first for p, (first, _) in bounds.items() if first}
+                ends = {partition: end for partition, (_, end) in bounds.items()}
+                await fold.read_to(log, ends, broken)
+                keys = {kind.name: key_writer(kind) for kind in domain.kinds}
+                for kind, entity in fold.state.entities():
+                    add(Record("the log", kind, keys[kind.name](entity), entity))
+                return format_offsets(ends)
+            finally:
+                fold.close()
 
 
-async def _read(
+async def _fold(settings: Settings, domain: Domain, conn: psycopg.Connection[Any]) -> LogFold:
+    found: list[Any] = []
+
+    def look() -> None:
+        found.append(read_mends(conn, settings.topic))
+        found.append(in_force(conn, settings.topic, FIRST_GENERATION))
+
+    try:
+        known = await read_control(conn, settings, keep=False, look=look)
+    except psycopg.errors.UndefinedTable:
+        read_projection(conn, settings.projection or domain.name)  # says what is to be done
+        raise
+    mends, voids = found
+    store = FoldStore(None)
+    return LogFold(domain, FIRST_GENERATION, known, mends, store, voids=voids, summed=False)
+
+
+def _watch(
     settings: Settings, domain: Domain, add: Add, fold: LogFold, conn: psycopg.Connection[Any]
-) -> str:
+) -> OnBroken:
+    """Have a fold give records as it reads on; return what it is to do where the log is broken."""
     keys = {kind.name: key_writer(kind) for kind in domain.kinds}
 
     def step(record: Any, moved: Step) -> None:
@@ -78,14 +101,7 @@ async def _read(
         return await read_control(conn, settings, keep=False)
 
     fold.on_step, fold.on_unread, fold.learn_sources = step, unread, learn
-    async with Log(settings, kafka_topic(settings.topic, FIRST_GENERATION)) as log:
-        bounds = await log.bounds()
-        fold.offsets = {p: first for p, (first, _) in bounds.items() if first}
-        ends = {partition: end for partition, (_, end) in bounds.items()}
-        await fold.read_to(log, ends, broken)
-    for kind, entity in fold.state.entities():
-        add(Record("the log", kind, keys[kind.name](entity), entity))
-    return format_offsets(ends)
+    return broken
 
 
 def _fault(error: FerryError) -> Fault:

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 import pytest
 
-from projector.audit import run
+from projector.audit import attempt, known
 from projector.audit.result import AuditResult
 from projector.audit.run import audit as run_audit
 from projector.control_topic import read_control
@@ -113,11 +113,12 @@ async def test_an_app_that_opened_a_moment_ago_is_no_stranger(
     first: list[set[str]] = []
 
     async def late(*values: Any, **options: Any) -> set[str]:
-        known = await read_control(*values, **options)
-        first.append(known)
-        return known - {"app-2"} if len(first) == 1 else known
+        found = await read_control(*values, **options)
+        first.append(found)
+        return found - {"app-2"} if len(first) == 1 else found
 
-    monkeypatch.setattr(run, "read_control", late)
+    for module in (known, attempt):
+        monkeypatch.setattr(module, "read_control", late)
 
     result = await audit(topic)
 

@@ -21,8 +21,8 @@ from projector.audit.hook import Alert
 from projector.audit.job import AuditJob, Work
 from projector.audit.report import Report
 from projector.audit.run import audit
-from projector.audit.schedule import Cron, Every
 from projector.control_tables import DatabaseUnreachable, Projection
+from projector.schedule import Cron, Every
 from schemas.settings import Audit, Settings
 from tests.domains.ledger import DOMAIN
 from tests.projector.app import App, accounts_in

@@ -13,13 +13,13 @@ from projector.audit.run import audit as run_audit
 from projector.audit.scope import BarrierLate
 from projector.checkpoint import claim, stop_partition
 from projector.control_tables import ProjectionMissing, read_projection
-from projector.replay.in_place import replay
 from projector.sources import SourceSilent
 from schemas.lane import partition_of
 from schemas.settings import Outbox, Relay, Settings
 from tests.domains.ledger import ACCOUNT, DOMAIN, Account
 from tests.projector.audit.conftest import OPENED, Live
 from tests.projector.projecting import ends, eventually, project, projecting
+from tests.projector.replaying import replay_to
 
 
 async def audit(settings: Settings, *, memory: bool = True, timeout_s: float = 20) -> AuditResult:
@@ -202,7 +202,7 @@ async def test_a_projection_held_in_the_past_is_compared_there(
     async with projecting(settings) as projector:
         await eventually(lambda: projector.progress.applied == 10, "the history applied")
     position = {p: end // 2 for p, end in (await ends(settings)).items()}
-    await replay(settings, DOMAIN, lambda conn, bounds: position, "held")
+    await replay_to(settings, position)
     clean = await audit(settings)
     live.forge("a")
 

@@ -14,6 +14,7 @@ from schemas.errors import FerryError
 from schemas.lane import LaneHead, SequenceGap
 from schemas.mend import Mend
 from tests.projector.app import App, accounts_in, record, records
+from tests.projector.voided import Written, deposited, opened
 
 TOPIC = "log.1"
 SOURCES = {"app-1"}
@@ -123,3 +124,17 @@ def test_a_damage_further_on_does_not_speak_against_a_mend_by_hand(
     log = log_of(app, order)
 
     assert not stops_at_once(log, *stop(log, Mend(1, 1, 1, ignore=(1,))), 1)
+
+
+def test_the_mark_of_a_void_is_no_damage_and_what_is_behind_it_is_found() -> None:
+    account, *_ = accounts_in(0, 1)
+    written = Written()
+    written.record(*opened(account), deposited(account, 1, 1))
+    written.void("v", {0: 1})
+    written.record(deposited(account, 1, 1), deposited(account, 1, 2))
+    log = written.log()[0]
+
+    (found,) = propose([*log[:3], *log[4:]], 1, {}, SOURCES)
+
+    assert (found.mend.at, found.mend.continue_at) == (4, 4)
+    assert found.error == "events 4 to 4 are missing from the log"

@@ -15,7 +15,6 @@ from projector.control_topic import read_control
 from projector.mending.damage import NotMendable
 from projector.mending.deciding import NothingToMend, Stopped, mend, stopped_partitions
 from projector.mends import read_mends
-from projector.replay.in_place import replay
 from schemas import envelope
 from schemas.mend import Mend
 from schemas.settings import Settings
@@ -24,6 +23,7 @@ from tests.projector.app import App, accounts_in, tables
 from tests.projector.broker import Broker
 from tests.projector.doctored import doctored
 from tests.projector.projecting import ends, project
+from tests.projector.replaying import replay_to
 
 Lane = list[bytes]
 
@@ -234,6 +234,6 @@ async def test_a_replay_from_the_beginning_obeys_every_mend(
 
     to = await ends(settings)
 
-    await replay(settings, DOMAIN, lambda conn, bounds: to, "held")
+    await replay_to(settings, to)
 
     assert tables(database, settings.projection) == before

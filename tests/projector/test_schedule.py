@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from projector.audit.schedule import Cron, Every, interval_s, schedule_of
+from projector.schedule import Cron, Every, interval_s, schedule_of
 from schemas.errors import SettingsInvalid
 from schemas.settings import Audit
 

@@ -1,4 +1,4 @@
-"""When the audit job audits next: plain functions over times, which are all UTC."""
+"""When something that is done again and again is due: plain functions over times, all UTC."""
 
 import datetime
 import re
@@ -14,17 +14,17 @@ _FIELDS = 5
 
 
 class Schedule(Protocol):
-    """Times at which audits are due."""
+    """Times at which something is due: an audit, a savepoint."""
 
     def first(self, now: datetime.datetime, last: datetime.datetime | None) -> datetime.datetime:
-        """Return when the job's first audit is due; `last`: when one was begun before, if ever."""
+        """Return when the first is due; `last`: when one was begun before, if ever."""
 
     def after(self, due: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
         """Return when the next one is due, `now` that the one which was due at `due` has ended."""
 
 
 class Every:
-    """At once, and then so many seconds from the end of each audit: they never overtake."""
+    """At once, and then so many seconds from the end of each: they never overtake."""
 
     def __init__(self, seconds: float) -> None:
         self._pause = datetime.timedelta(seconds=seconds)
@@ -42,23 +42,27 @@ class Every:
 
 
 class Cron:
-    """The times of a cron expression; however many were missed, they are made up with one audit."""
+    """The times of a cron expression; however many were missed, they are made up by one.
 
-    def __init__(self, expression: str) -> None:
+    `said_by` names what the operator has written it in.
+    """
+
+    def __init__(self, expression: str, said_by: str = "--cron or `audit.cron`") -> None:
         self._expression = expression
         if len(expression.split()) != _FIELDS:
-            raise _wrong(expression, f"it has {len(expression.split())} fields")
+            raise _wrong(expression, said_by, f"it has {len(expression.split())} fields")
         try:
             # Whether it ever comes is known once it is asked for a time.
             next(CronSim(expression, datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)))
         except (CronSimError, StopIteration) as error:
-            raise _wrong(expression, str(error).lower() or "its time never comes") from error
+            why = str(error).lower() or "its time never comes"
+            raise _wrong(expression, said_by, why) from error
 
     def __str__(self) -> str:
         return f"at {self._expression} UTC"
 
     def first(self, now: datetime.datetime, last: datetime.datetime | None) -> datetime.datetime:
-        """Return the next time; now where one passed since the last audit."""
+        """Return the next time; now where one passed since the last."""
         return self._next(now) if last is None else self.after(last, now)
 
     def after(self, due: datetime.datetime, now: datetime.datetime) -> datetime.datetime:
@@ -70,7 +74,7 @@ class Cron:
 
 
 def schedule_of(settings: Audit, every: str | None = None, cron: str | None = None) -> Schedule:
-    """Return the schedule of the flags, else of the settings; raises SettingsInvalid."""
+    """Return an audit job's schedule: the flags', else the settings'; raises SettingsInvalid."""
     if every is not None and cron is not None:
         raise SettingsInvalid(
             "an interval and a cron expression were given",
@@ -96,10 +100,10 @@ def interval_s(text: str) -> float:
     return seconds
 
 
-def _wrong(expression: str, why: str) -> SettingsInvalid:
+def _wrong(expression: str, said_by: str, why: str) -> SettingsInvalid:
     return SettingsInvalid(
         f"{expression!r} is no cron expression: {why}",
-        where="--cron or `audit.cron`",
+        where=said_by,
         remedy="write minute, hour, day of the month, month, day of the week, in UTC: "
         '"*/15 * * * *"',
     )
