@@ -16,10 +16,10 @@ from compose.cli.project import tune_interpreter
 from compose.report import html, junit, terminal
 from projector.audit.job import Made, make
 from projector.audit.report import Report
-from projector.audit.schedule import schedule_of
 from projector.audit.scope import Scope
 from projector.audit.work import AuditWork
 from projector.control_tables import connect, read_projection
+from projector.schedule import schedule_of
 from schemas.domain import Domain
 from schemas.errors import SettingsInvalid
 from schemas.position import parse_offsets

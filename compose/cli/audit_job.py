@@ -17,9 +17,9 @@ from projector.audit.hook import Alert
 from projector.audit.job import AuditJob
 from projector.audit.metrics import AuditCollector
 from projector.audit.report import Report
-from projector.audit.schedule import Schedule
 from projector.audit.work import AuditWork
 from projector.metrics import collector_served
+from projector.schedule import Schedule
 from schemas.errors import FerryError
 from schemas.settings import Settings
 

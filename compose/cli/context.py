@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from compose.stack import Stack
 from projector.declared import learned_domain
 from schemas.domain import Domain, load_domain
-from schemas.settings import Settings, load_settings
+from schemas.settings import Settings
+from schemas.settings_file import load_settings
 
 DEFAULT_CONFIG = Path("memferry.toml")
 

@@ -1,16 +1,11 @@
 """How a catalog and its statistics look."""
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from compose.cli.output import err, grid, out
+from compose.cli.output import err, grid, in_bytes, out, print_whole
 from schemas.extraction import KindStatistics
 from schemas.requests import CatalogAnswer, StatisticsAnswer
-
-_KB = 1024
-_WIDE = 160
 
 
 def show(answers: list[CatalogAnswer], found: list[StatisticsAnswer]) -> None:
@@ -24,10 +19,10 @@ def show(answers: list[CatalogAnswer], found: list[StatisticsAnswer]) -> None:
             table.add_row(
                 answer.source, store.kind, f"{store.container} of {store.entity}{window}",
                 f"{store.streams:,}", f"{store.entities:,}", f"{store.unrecorded:,}",
-                _bytes(store.memory_bytes), *([store.name] if named else []),
+                in_bytes(store.memory_bytes), *([store.name] if named else []),
             )  # fmt: skip
     if answers:
-        _print_whole(table)
+        print_whole(table)
     else:
         out.print("no source is registered: start the app")
     for answer in answers:
@@ -62,7 +57,7 @@ def _show_statistics(source: str, kind: KindStatistics) -> None:
             field.field, f"{field.missing:,}", f"{about}{field.distinct:,}",
             field.low or "", field.high or "", field.mean or "",
         )  # fmt: skip
-    _print_whole(table)
+    print_whole(table)
     for warning in kind.warnings:
         what = warning.what.replace("_", " ")
         where = f" {warning.field}" if warning.field else ""
@@ -70,17 +65,3 @@ def _show_statistics(source: str, kind: KindStatistics) -> None:
         out.print(Text.assemble(("  warning ", "yellow"), text), soft_wrap=True)
     for entity in kind.sample:
         out.print(f"  {msgspec.json.encode(entity).decode()}", markup=False, soft_wrap=True)
-
-
-def _print_whole(table: Table) -> None:
-    """Print a table with nothing cut off, however narrow the terminal or file is."""
-    Console(width=max(out.width, _WIDE), highlight=False).print(table)
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < _KB:
-            return f"{size:.0f} {unit}"
-        size /= _KB
-    return f"{size:.1f} GB"

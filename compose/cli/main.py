@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 from compose.cli import (
     adopt,
     audit,
+    backup,
     demo,
     extract,
     import_file,
@@ -26,9 +27,11 @@ from compose.cli import (
     sql,
     stack,
     status,
+    swap,
     switch_back,
     upgrade,
     validate,
+    void,
     wait,
 )
 from compose.cli.output import print_error
@@ -51,7 +54,13 @@ app.command(switch_back.switch_back)
 app.command(rollback.rollback)
 app.command(rollback.resume)
 app.command(replay.replay)
+app.command(void.void)
+app.command(void.unvoid)
+app.command(void.voids)
+app.command(swap.app)
 app.command(savepoint.app)
+app.command(backup.app)
+app.command(backup.restore_, name="restore")
 app.command(mend.mend)
 app.command(sql.app)
 app.command(wait.wait)

@@ -10,6 +10,8 @@ from rich.text import Text
 
 from schemas.errors import FerryError
 
+_KB = 1024
+_WIDE = 160
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -36,3 +38,18 @@ def grid(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right" if heading.islower() else "left")
     return table
+
+
+def print_whole(table: Table) -> None:
+    """Print a table with nothing cut off, however narrow the terminal or file is."""
+    Console(width=max(out.width, _WIDE), highlight=False).print(table)
+
+
+def in_bytes(count: int) -> str:
+    """Write a size: `17 B`, `3 MB`, `2.5 GB`."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < _KB:
+            return f"{size:.0f} {unit}"
+        size /= _KB
+    return f"{size:.1f} GB"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+from contextlib import ExitStack
 
 import msgspec
 
@@ -15,6 +16,7 @@ from projector.fingerprint import accept_code as take_code
 from projector.log import Log
 from projector.metrics import metrics_served
 from projector.progress import Progress
+from projector.replay.savepoint_schedule import taken_by_schedule
 from projector.runner import Projector
 from schemas.domain import Domain
 from schemas.position import FIRST_GENERATION, kafka_topic
@@ -65,7 +67,10 @@ def project(
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, projector.stop)
-            with metrics_served(settings, name, lambda: projector.progress):
+            with ExitStack() as stack:
+                stack.enter_context(metrics_served(settings, name, lambda: projector.progress))
+                if not until_end:
+                    stack.enter_context(taken_by_schedule(settings, domain))
                 return await projector.run()
 
     progress = asyncio.run(run())

@@ -1,72 +1,84 @@
-"""`memferry replay`: empty the projection and apply the log to a position."""
+"""`memferry replay`: make the tables anew from the log, up to a position."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
-
-import psycopg
 
 from compose.cli.context import Common
 from compose.cli.output import out, print_json
 from compose.cli.parked import warn_of_parked
+from compose.cli.plan import planned, show_plan
 from compose.cli.progress import StatusLine
 from compose.cli.project import tune_interpreter
-from projector.control_tables import State
-from projector.replay.in_place import replay as replay_in_place
-from projector.replay.target import savepoint_offsets
-from schemas.errors import SettingsInvalid
-from schemas.position import format_offsets, parse_offsets
+from compose.cli.target import TargetOptions
+from projector.replay.replaying import Replayed, Way
+from projector.replay.replaying import replay as replay_to
 
 
 def replay(
     *,
-    to_offset: str | None = None,
-    to_savepoint: str | None = None,
-    to_end: bool = False,
+    target: TargetOptions = TargetOptions(),  # noqa: B008
+    in_place: bool = False,
+    verify: bool | None = None,
+    dry_run: bool = False,
     common: Common = Common(),  # noqa: B008
 ) -> int:
-    """Empty the tables and replay the log to a position; the log keeps everything.
+    """Make the tables anew from the log, up to a position; the log keeps everything.
 
-    A running projector waits meanwhile. At a position in the past the projection then holds;
-    `--to-end` lets it go on. Exits with 1 where events were parked on the way.
+    They are made beside the live ones and take their place in one step, so readers see the old
+    tables or the new ones; the old ones are kept until `memferry swap release`. From the log's end
+    the projection goes on, at any other position it holds until `memferry resume`. Exits with 1
+    where events were parked on the way.
 
     Parameters
     ----------
-    to_offset
-        Exclusive Kafka offsets for every partition: 0:120,1:98 (one number for one partition).
-    to_savepoint
-        The position that `memferry savepoint take` named.
-    to_end
-        Everything that the topic holds.
+    in_place
+        Empty the live tables and fill them again: needs no room beside, and readers see it.
+    verify
+        Compare the new tables with the fold of the log before the swap; unasked, where an audit has
+        kept a fold that is near.
+    dry_run
+        Make the tables beside, say what would change, and drop them.
     """
-    if sum((to_offset is not None, to_savepoint is not None, to_end)) != 1:
-        raise SettingsInvalid(
-            "replay needs exactly one target",
-            remedy="give --to-offset OFFSETS, --to-savepoint NAME or --to-end",
-        )
     settings, domain = common.load()
     name = settings.projection or domain.name
     tune_interpreter()
-
-    def resolve(
-        conn: psycopg.Connection[Any], bounds: dict[int, tuple[int, int]]
-    ) -> Mapping[int, int]:
-        if to_offset is not None:
-            return parse_offsets(to_offset, len(bounds))
-        if to_savepoint is not None:
-            return savepoint_offsets(conn, name, to_savepoint)
-        return {partition: end for partition, (_, end) in bounds.items()}
-
-    after: State = "live" if to_end else "held"
+    to = target.target()
     with StatusLine() as line:
         show = line.of_projector(f"replay {name}")
-        reached = asyncio.run(replay_in_place(settings, domain, resolve, after, show))
+        if dry_run:
+            plan = planned(settings, domain, to, rows=True, on_progress=show)
+        else:
+            way: Way = "in_place" if in_place else "swap"
+            done = asyncio.run(
+                replay_to(settings, domain, to, way=way, verified=verify, on_progress=show)
+            )
+    if dry_run:
+        show_plan(plan, as_json=common.json)
+        return 0
     parked = warn_of_parked(settings, name)
     if common.json:
-        print_json(
-            {"projection": name, "position": reached, "state": after, "parked_streams": parked}
-        )
+        print_json({"parked_streams": parked, **_as_dict(done)})
     else:
-        held = "goes on from there" if to_end else "holds there until `memferry replay --to-end`"
-        out.print(f"projection {name} is at {format_offsets(reached)} and {held}")
+        _say(done)
     return 1 if parked else 0
+
+
+def _as_dict(done: Replayed) -> dict[str, object]:
+    return {field: getattr(done, field) for field in done.__struct_fields__}
+
+
+def _say(done: Replayed) -> None:
+    held = "goes on from there" if done.state == "live" else "holds there until `memferry resume`"
+    out.print(f"projection {done.projection} is at {done.position} and {held}", soft_wrap=True)
+    if done.verified:
+        out.print(done.verified, soft_wrap=True)
+    say_kept(done.kept, done.pause_ms)
+
+
+def say_kept(kept: str, pause_ms: float) -> None:
+    """Say where the tables are that a swap has taken away, and what readers felt of it."""
+    if kept:
+        out.print(
+            f"readers waited {pause_ms:.0f} ms at most; the tables before are kept in schema "
+            f"{kept}: `memferry swap undo` brings them back, `memferry swap release` drops them",
+            soft_wrap=True,
+        )

@@ -51,6 +51,7 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
             snapshot = "snapshot complete" if source.snapshot_at else "snapshot not complete"
             retired = ", retired" if source.retired_at else ""
             out.print(f"source {source.name}: {snapshot}{retired}")
+        _show_voids(found.voids, found.voids_not_obeyed)
         for partition in stopped:
             out.print(f"[bold red]partition {partition.partition} stopped[/]: ", end="")
             out.print(partition.stopped, markup=False)
@@ -61,6 +62,17 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
             out.print("[bold red]the audit trail was altered[/]: see memferry.trail")
     sound = found.trail_intact and not (stopped or found.parked or found.changed)
     return 0 if sound else 1
+
+
+def _show_voids(in_force: list[str], not_obeyed: list[str]) -> None:
+    if in_force:
+        out.print(f"voids in force: {len(in_force):,} (`memferry voids` lists them)")
+    for void in not_obeyed:
+        out.print(
+            f"[bold yellow]void {void}[/]: the tables do not follow the log yet; where no rollback "
+            "goes on: `memferry replay --to-end`",
+            soft_wrap=True,
+        )
 
 
 def _show_parked(streams: list[ParkedStream]) -> None:

@@ -1,23 +1,23 @@
 """`memferry wait`: return once the tables hold a position, or one event."""
 
 import asyncio
+from contextlib import closing
 
 from compose.cli.context import Common
 from compose.cli.output import err, out, print_json
+from compose.cli.target import TargetOptions
 from projector.control_tables import connect, read_projection
 from projector.log import Log
-from projector.replay.target import savepoint_offsets
+from projector.replay.target import Target, resolve
 from projector.waiting import PositionGoal, ReceiptGoal, parse_receipt, wait_until
 from schemas.errors import SettingsInvalid
-from schemas.position import kafka_topic, parse_offsets
+from schemas.position import kafka_topic
 from schemas.settings import Settings
 
 
 def wait(
     *,
-    to_offset: str | None = None,
-    to_savepoint: str | None = None,
-    to_end: bool = False,
+    target: TargetOptions = TargetOptions(),  # noqa: B008
     receipt: str | None = None,
     timeout: float | None = None,
     despite_parked: bool = False,
@@ -30,12 +30,6 @@ def wait(
 
     Parameters
     ----------
-    to_offset
-        Exclusive Kafka offsets for every partition: 0:120,1:98 (one number for one partition).
-    to_savepoint
-        The position that `memferry savepoint take` named.
-    to_end
-        Everything that the topic holds now.
     receipt
         One recorded event, by its receipt: SOURCE:PARTITION:SEQ.
     timeout
@@ -43,10 +37,10 @@ def wait(
     despite_parked
         Count events that were put aside as if they were in the tables.
     """
-    if sum((to_offset is not None, to_savepoint is not None, to_end, receipt is not None)) != 1:
+    if (receipt is not None) == target.given:
         raise SettingsInvalid(
             "wait needs exactly one goal",
-            remedy="give --to-offset OFFSETS, --to-savepoint NAME, --to-end or --receipt EVENT",
+            remedy="give a target, as --to-end or --to-offset OFFSETS, or --receipt EVENT",
         )
     settings, domain = common.load_hand_written()
     name = settings.projection or domain.name
@@ -54,8 +48,8 @@ def wait(
     if receipt is not None:
         goal = parse_receipt(receipt, despite_parked=despite_parked)
     else:
-        offsets = _offsets(settings, name, to_offset, to_savepoint)
-        goal = PositionGoal(offsets, despite_parked=despite_parked)
+        position = asyncio.run(_position(settings, name, target.target()))
+        goal = PositionGoal(position, despite_parked=despite_parked)
 
     def told(obstacles: tuple[str, ...]) -> None:
         for obstacle in obstacles:
@@ -79,22 +73,9 @@ def wait(
     return 0 if look.reached else 1
 
 
-def _offsets(
-    settings: Settings, projection: str, to_offset: str | None, to_savepoint: str | None
-) -> dict[int, int]:
-    """Return the position that is meant: of the text, of the savepoint, or the log's end."""
-    conn = connect(settings, "wait")
-    try:
+async def _position(settings: Settings, projection: str, target: Target) -> dict[int, int]:
+    """Return the position that is meant."""
+    with closing(connect(settings, "wait")) as conn:
         found = read_projection(conn, projection)
-        if to_offset is not None:
-            return parse_offsets(to_offset, found.partitions)
-        if to_savepoint is not None:
-            return savepoint_offsets(conn, projection, to_savepoint)
-    finally:
-        conn.close()
-
-    async def end() -> dict[int, int]:
         async with Log(settings, kafka_topic(found.topic, found.generation)) as log:
-            return {partition: end for partition, (_, end) in (await log.bounds()).items()}
-
-    return asyncio.run(end())
+            return (await resolve(settings, conn, log, projection, target, splits=False)).position

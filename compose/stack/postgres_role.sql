@@ -5,7 +5,7 @@ DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'memferry') THEN
         EXECUTE format(
-            'CREATE ROLE memferry LOGIN PASSWORD %L',
+            'CREATE ROLE memferry LOGIN CREATEDB PASSWORD %L',
             current_setting('memferry.password')
         );
     END IF;

@@ -16,7 +16,7 @@ from compose.trading_app.http_api import HttpApi
 from compose.trading_app.journal import Journal
 from compose.trading_app.options import Options
 from eventlog import Ferry, FerryError
-from schemas.settings import load_settings
+from schemas.settings_file import load_settings
 
 SLICE_SECONDS = 0.01
 """How long trading keeps the event loop for itself."""

@@ -15,7 +15,7 @@ import pytest
 from compose.stack import Stack
 from projector.control_tables import read_projection
 from projector.route import read_route
-from schemas.settings import Kafka, Migration, Outbox, Postgres, Reads, Settings
+from schemas.settings import Backup, Kafka, Migration, Outbox, Postgres, Reads, Settings
 from tests.compose.cli import child
 from tests.projector.app import App, accounts_in
 from tests.projector.broker import Broker
@@ -112,6 +112,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "MEMFERRY_DIRECTORY": settings.directory,
         "MEMFERRY_MIGRATION_MAX_DOWNTIME_MS": str(settings.migration.max_downtime_ms),
         "MEMFERRY_MIGRATION_TIMEOUT_MS": str(settings.migration.timeout_ms),
+        "MEMFERRY_BACKUP_BEFORE_MIGRATION": str(settings.backup.before_migration).lower(),
     }
 
 
@@ -170,7 +171,7 @@ def running_app(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         kafka=Kafka(bootstrap=endpoints.kafka, partitions=3), postgres=Postgres(endpoints.postgres),
         outbox=Outbox(path="outbox.db"), directory=str(tmp_path_factory.mktemp("app")),
         migration=Migration(max_downtime_ms=8_000, timeout_ms=20_000),
-        reads=Reads(timeout_ms=30_000),
+        reads=Reads(timeout_ms=30_000), backup=Backup(before_migration=False),
     )  # fmt: skip
     stage = Stage(settings)
     stage.project()

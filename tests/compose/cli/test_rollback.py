@@ -16,7 +16,7 @@ def test_the_tables_go_back_by_name_hold_and_go_on(
     for name in ("w-0", "w-1", "w-2", "w-3"):
         trading.deposit(name).applied(DEADLINE_S)
 
-    back = commands("rollback", "--to-savepoint", "here")
+    back = commands("rollback", "--to-savepoint", "here", "--yes")
     status = commands("status")
     document = commands("resume", "--json")
     refused = commands("resume")
@@ -37,7 +37,8 @@ def test_a_resume_without_a_projector_ends_with_1(
 ) -> None:
     environment = projected.environment
 
-    back = memferry("rollback", "--to-offset", "0:3,1:0,2:7", "--json", environment=environment)
+    words = ("rollback", "--to-offset", "0:3,1:0,2:7", "--yes", "--json")
+    back = memferry(*words, environment=environment)
     done = memferry("resume", "--timeout-s", "0.2", environment=environment)
 
     assert back.code == 0
@@ -54,8 +55,8 @@ def test_a_resume_without_a_projector_ends_with_1(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "a rollback needs exactly one target"),
-        (["--to-savepoint", "a", "--to-offset", "0:0"], "a rollback needs exactly one target"),
+        ([], "exactly one target is wanted, none was named"),
+        (["--to-savepoint", "a", "--to-offset", "0:0"], "2 were named"),
         (["--to-savepoint", "nowhere"], "there is no savepoint 'nowhere'"),
         (["--to-offset", "0:1,1:2"], "partitions [2] are not named"),
         (["--to-offset", "0:999,1:0,2:0"], "the nearest position is --to-offset 0:7,1:0,2:0"),
@@ -83,10 +84,15 @@ def test_tables_that_are_read_are_neither_rolled_back_nor_replayed(
         at = {"at": "2026-01-01T00:00:00Z", "actor": "ada@desk"}
         conn.execute(query("route_switch"), values | at)
 
+    back = ["--to-offset", "0:0,1:0,2:0"]
     try:
         refusals = [
             memferry(*words, environment=projected.environment)
-            for words in (["rollback", "--to-offset", "0:0,1:0,2:0"], ["replay", "--to-end"])
+            for words in (
+                ["rollback", "--yes", *back],
+                ["replay", *back],
+                ["replay", "--to-end", "--in-place"],
+            )
         ]
         with psycopg.connect(projected.settings.postgres.dsn) as conn:
             assert tables(conn, name) == projected.app.expected()
