@@ -6,7 +6,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := eventlog projector schemas compose tests docs/quickstart.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers bench-long switches collections audit-power audit-clean calibrate clean
+.PHONY: help demo test check bench bench-peers bench-long switches collections audit-power audit-clean rollbacks replays calibrate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -14,8 +14,8 @@ help: ## Show this list
 demo: $(VENV)/all.installed ## Carry a live trading app into PostgreSQL and back, prove it (under 2 min)
 	@$(BIN)/memferry demo $(ARGS)
 
-test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL, two files at a time
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL, three files at a time
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.installed ## Lint, types, and the rules of the house
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -43,6 +43,12 @@ audit-power: $(VENV)/dev.installed ## Tamper in six ways with four places, COUNT
 
 audit-clean: $(VENV)/dev.installed ## Audit an app under load COUNT times; whatever is found is a false alarm
 	@$(BIN)/python -m tests.journeys.audit_clean $(or $(COUNT),1000) $(or $(SEED),1)
+
+rollbacks: $(VENV)/dev.installed ## Go back and forth under load COUNT times, a fifth killed -9, as SEED decides
+	@$(BIN)/python -m tests.journeys.rollbacks $(or $(COUNT),1000) $(or $(SEED),1)
+
+replays: $(VENV)/dev.installed ## Histories of voids, rollbacks and restarts against a model, COUNT that SEED decides
+	@$(BIN)/python -m tests.projector.replay.histories $(or $(COUNT),50) $(or $(SEED),1)
 
 calibrate: $(VENV)/dev.installed ## False alarms and faults found of the statistical level, COUNT rounds, SEED decides
 	@$(BIN)/python -m tests.projector.audit.levels.calibration $(or $(COUNT),5) $(or $(SEED),1)

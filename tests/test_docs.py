@@ -73,7 +73,7 @@ def test_every_setting_is_on_its_page_with_its_default_and_its_variable() -> Non
 @each_page
 def test_every_command_and_option_exists(page: Path) -> None:
     for line in commands(page.read_text("utf-8")):
-        words = [word.rstrip(".,;:") for word in line.split()]
+        words = [word.rstrip(".,;:").partition("=")[0] for word in line.split()]
         command = app[words[0]]
         if len(words) > 1 and words[1] in set(command):
             command = command[words[1]]
