@@ -117,9 +117,9 @@ def test_a_replay_that_parks_says_so_and_exits_with_1(
     accounts = f"{projected.settings.projection}.accounts"
     database.execute(f"ALTER TABLE {accounts} ADD CONSTRAINT few CHECK (balance < 5) NOT VALID")
 
-    parking = memferry("replay", "--to-end", environment=projected.environment)
+    parking = memferry("replay", "--to-end", "--in-place", environment=projected.environment)
     database.execute(f"ALTER TABLE {accounts} DROP CONSTRAINT few")
-    mended = memferry("replay", "--to-end", environment=projected.environment)
+    mended = memferry("replay", "--to-end", "--in-place", environment=projected.environment)
     listed = memferry("parked", "list", environment=projected.environment)
 
     assert (parking.code, mended.code, listed.code) == (1, 0, 0)
@@ -136,7 +136,7 @@ def test_a_retry_of_a_projector_that_is_killed_in_it_is_done_by_the_next_one(
     settings, environment = projected.settings, projected.environment
     accounts = f"{settings.projection}.accounts"
     database.execute(f"ALTER TABLE {accounts} ADD CONSTRAINT few CHECK (balance < 5) NOT VALID")
-    memferry("replay", "--to-end", environment=environment)
+    memferry("replay", "--to-end", "--in-place", environment=environment)
     database.execute(f"ALTER TABLE {accounts} DROP CONSTRAINT few")
     projector = start("project", environment=environment)
     holder = "SELECT FROM memferry.checkpoint WHERE projection = %s AND holder LIKE %s"
