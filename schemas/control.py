@@ -156,9 +156,7 @@ class LaneMended(msgspec.Struct, frozen=True):
     actor: str
 
 
-Decision: TypeAlias = (
-    SavepointTaken | SavepointDropped | ReadsSwitched | SwitchAborted | LaneMended
-)
+Decision: TypeAlias = SavepointTaken | SavepointDropped | ReadsSwitched | SwitchAborted | LaneMended
 """What PostgreSQL decides and publishes."""
 ControlEvent: TypeAlias = (
     SourceOpened | KindDeclared | SnapshotCompleted | SourceRetired | BarrierPlaced
