@@ -126,7 +126,7 @@ class Story:
 
     def _rollback(self) -> RollbackSummary:
         self._say("rollback", "the tables look back to the savepoint; the app trades on")
-        found = self._command("rollback", "--to-savepoint", "demo")
+        found = self._command("rollback", "--to-savepoint", "demo", "--yes")
         self._chapters.append(Chapter("tables look back", time.monotonic() - self._started))
         for table, rows in found["rows"].items():
             before = found["rows_before"][table]

@@ -132,7 +132,8 @@ class Quiet:
     def _look_back(self, *, at_once: bool) -> str:
         """Go back, or forward again, in a process of its own: audits go on meanwhile."""
         self._held = not self._held
-        words = ("rollback", "--to-savepoint", self._savepoint) if self._held else ("resume",)
+        back = ("rollback", "--yes", "--to-savepoint", self._savepoint)
+        words = back if self._held else ("resume",)
         self._under_way = self.crew.begin(*words)
         if not at_once:
             self.crew.wait(lambda: (self._state() == "live") is not self._held, words[0])

@@ -91,7 +91,7 @@ def test_the_quickstart_is_migrated_audited_rolled_back_and_restarted(desk: Desk
     back = desk.memferry("switch-back")
     assert back["route"] == "memory"
     desk.memferry("savepoint", "take", "before-friday")
-    desk.memferry("rollback", "--to-savepoint", "before-friday")
+    desk.memferry("rollback", "--to-savepoint", "before-friday", "--yes")
     held = desk.rows("SELECT count(*) FROM trades")
     desk.memferry("resume")
     app.kill()  # with nothing flushed but what was acknowledged
