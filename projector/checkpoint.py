@@ -123,6 +123,12 @@ def last_applied(
     return offsets, {partition: tail for partition, _, tail, _ in rows if tail}
 
 
+def offsets_of(conn: psycopg.Connection[Any], projection: str) -> dict[int, int]:
+    """Return the position of a projection's tables: partition → the first offset not applied."""
+    rows = conn.execute(query("checkpoint_read"), (projection,)).fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
 def all_stopped(conn: psycopg.Connection[Any], projection: str) -> bool:
     """Return whether every partition of a projection has stopped, whoever has it."""
     rows = conn.execute(query("checkpoint_tails"), (projection,)).fetchall()

@@ -75,6 +75,11 @@ def tables_changed(conn: psycopg.Connection[Any], projection: str, domain: Domai
     return any(TABLES in parts for parts in changed.values())
 
 
+def made_by(conn: psycopg.Connection[Any], projection: str, domain: Domain) -> bool:
+    """Say whether a projection's tables and rows are, for every kind, of the code of now."""
+    return not (changed_parts(conn, projection, domain) or tables_changed(conn, projection, domain))
+
+
 def accept_code(conn: psycopg.Connection[Any], projection: str, domain: Domain) -> bool:
     """Take the code of now for the one that made a projection's rows; say whether it differed.
 

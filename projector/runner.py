@@ -14,11 +14,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import psycopg
-from aiokafka.errors import KafkaError
 
 from projector.checkpoint import Fenced, ProjectionHeld
 from projector.control_tables import (
-    DatabaseUnreachable,
     State,
     connect,
     establish,
@@ -27,13 +25,14 @@ from projector.control_tables import (
 from projector.control_topic import read_control
 from projector.decisions import publish_decisions
 from projector.declared import whole_domain
-from projector.log import BrokerUnreachable, Log
+from projector.log import Log
 from projector.member import Member
 from projector.mends import read_mends
 from projector.notices import Notices
 from projector.progress import Progress
 from projector.session import CHANNELS, Session
 from projector.sql import query
+from projector.transient import TRANSIENT, first_line
 from projector.voids import adopt
 from projector.waking import any_of, until_one_ends
 from projector.worker import Worker
@@ -123,14 +122,10 @@ class Projector:
                 log.warning("waiting: %s", error.what)
                 self.progress.partitions.clear()
                 held = True
-            except (
-                psycopg.OperationalError, KafkaError, TimeoutError, OSError,
-                DatabaseUnreachable, BrokerUnreachable,
-            ) as error:  # fmt: skip
+            except TRANSIENT as error:
                 if not started and self.progress.batches == 0 and isinstance(error, FerryError):
                     raise
-                said = str(error).strip() or type(error).__name__  # a TimeoutError says nothing
-                log.warning("trying again: %s", said.splitlines()[0])
+                log.warning("trying again: %s", first_line(error))
                 await self._sleep(pause * 2 if started else pause)
                 pause = min(pause * 2, _BACKOFF_S[1])
             started = True

@@ -1,13 +1,16 @@
 """`memferry swap`: tables beside the live ones, exchanged back or released."""
 
 import asyncio
+from contextlib import closing
 
 from cyclopts import App
 
 from compose.cli.context import Common
 from compose.cli.output import grid, out, print_json
 from compose.cli.replay import say_kept
-from projector.replay.undoing import list_kept, release_kept, undo_swap
+from projector.control_tables import connect, read_projection
+from projector.replay.beside import beside_of
+from projector.replay.undoing import release_kept, undo_swap
 
 app = App(name="swap", help="Tables that a replay has swapped out: bring them back, release them.")
 
@@ -44,8 +47,10 @@ def release(*, common: Common = Common()) -> int:  # noqa: B008
 @app.command(name="list")
 def list_(*, common: Common = Common()) -> int:  # noqa: B008
     """Show all tables that stand beside the live ones."""
-    settings, domain = common.load()
-    found = asyncio.run(list_kept(settings, domain))
+    settings, domain = common.load_hand_written()
+    with closing(connect(settings, "swap list")) as conn:
+        projection = read_projection(conn, settings.projection or domain.name)
+        found = beside_of(conn, projection.name)
     if common.json:
         print_json(found)
         return 0

@@ -28,8 +28,9 @@ from projector.audit.scope import (
     require_at,
     wait_for_checkpoint,
 )
-from projector.audit.table_scan import TableSnapshot, read_offsets, table_snapshot
+from projector.audit.table_scan import TableSnapshot, table_snapshot
 from projector.audit.writer_sums import WriterSums
+from projector.checkpoint import offsets_of
 from projector.control_tables import Projection, connect, read_projection
 from projector.control_topic import read_control
 from projector.lanes import RecordRefused
@@ -189,7 +190,7 @@ class Attempt:
     ) -> bool:
         """Compare; False where the tables went back behind what was read for it meanwhile."""
         result, own = self.result, fold
-        near = read_offsets(conn, self._name)
+        near = offsets_of(conn, self._name)
         generation = read_projection(conn, self._name).generation
         known = self._known
         # A fold cannot go back, nor be another one: the log is read from its beginning.

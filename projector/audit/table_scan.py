@@ -9,6 +9,7 @@ from psycopg import IsolationLevel, sql
 
 from projector.audit.compare import FoundRow
 from projector.audit.table_digest import RowExpressions, column_types, row_expressions
+from projector.checkpoint import offsets_of
 from projector.sql import query
 from projector.voids import obeyed_places
 from schemas.digest import MODULUS, digest_of, row_digest, value_text
@@ -25,7 +26,7 @@ class TableSnapshot:
     def __init__(self, conn: psycopg.Connection[Any], projection: str) -> None:
         self._conn = conn
         self._projection = projection
-        self.offsets = read_offsets(conn, projection)
+        self.offsets = offsets_of(conn, projection)
         self.obeyed = obeyed_places(conn, projection)
         self._expressions: dict[str, RowExpressions | None] = {}
 
@@ -109,12 +110,6 @@ class TableSnapshot:
             types = column_types(self._conn, self._projection, table.name)
             self._expressions[table.name] = row_expressions(table, types)
         return self._expressions[table.name]
-
-
-def read_offsets(conn: psycopg.Connection[Any], projection: str) -> dict[int, int]:
-    """Return the tables' position: partition → the first offset that is not applied."""
-    rows = conn.execute(query("checkpoint_read"), (projection,)).fetchall()
-    return {row[0]: row[1] for row in rows}
 
 
 @contextmanager

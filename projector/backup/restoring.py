@@ -16,6 +16,7 @@ from projector.backup.loading import Archive, load_tables
 from projector.backup.manifest import Manifest
 from projector.backup.programs import find_programs
 from projector.backup.shelf import DUMP, Shelf
+from projector.checkpoint import offsets_of
 from projector.control_topic import read_control
 from projector.decisions import publish_decisions
 from projector.replay import shadow as shadows
@@ -23,7 +24,6 @@ from projector.replay.beside import beside_of, drop, make
 from projector.replay.opening import Work, opened
 from projector.replay.runs import begin_run, end_run
 from projector.replay.settling import settle
-from projector.replay.shadow import offsets_of
 from projector.replay.surroundings import require_replaceable
 from projector.replay.swapping import swap
 from projector.route import require_reads_in_memory

@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from projector.checkpoint import offsets_of
 from projector.control_tables import connect, read_projection, set_state
 from projector.log import Log
 from projector.migration.record import lock
@@ -20,7 +21,6 @@ from projector.notices import Notices
 from projector.progress import PartitionProgress, Progress
 from projector.replay.replaying import Way, replay
 from projector.replay.savepoints import checkpoint_position
-from projector.replay.shadow import offsets_of
 from projector.replay.target import Target
 from projector.sql import query
 from projector.standing import Standing, standing

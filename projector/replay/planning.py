@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from projector.checkpoint import offsets_of
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
 from projector.log import Log
@@ -16,7 +17,7 @@ from projector.replay.difference import TableDifference, differences
 from projector.replay.discarded import discarded
 from projector.replay.opening import opened
 from projector.replay.plan import Plan
-from projector.replay.shadow import OnProgress, offsets_of
+from projector.replay.shadow import OnProgress
 from projector.replay.target import Resolved, Target, resolve
 from schemas.domain import Domain
 from schemas.position import format_offsets, kafka_topic

@@ -9,16 +9,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from projector.checkpoint import offsets_of
 from projector.control_tables import State
 from projector.replay import shadow as shadows
-from projector.replay.beside import drop
-from projector.replay.exchange import TablesInUse
 from projector.replay.in_place import replay_in_place
 from projector.replay.opening import Work, opened
-from projector.replay.runs import Kind, Step, begin_run, end_run
+from projector.replay.runs import Kind, Step, begin_run
 from projector.replay.savepoints import take_automatic
 from projector.replay.settling import settle
-from projector.replay.shadow import OnProgress, offsets_of
+from projector.replay.shadow import OnProgress
 from projector.replay.surroundings import require_replaceable
 from projector.replay.swapping import swap, swap_following
 from projector.replay.target import Resolved, Target, resolve
@@ -129,7 +128,7 @@ async def _beside(  # noqa: PLR0917
     on_progress: OnProgress,
 ) -> Replayed:
     shadow = await shadows.begin(work, run, resolved.position)
-    try:
+    with shadows.undone_where_it_fails(work, run, shadow):
         await shadows.bring(work, shadow, resolved.position, on_progress=on_progress)
         await shadows.complete(work, shadow)
         said = await verify(work, shadow, asked=verified)
@@ -138,12 +137,6 @@ async def _beside(  # noqa: PLR0917
         else:
             reason = f"replayed to {format_offsets(resolved.position)}"
             swapped = await swap(work, run, shadow, state, reason)
-    except Exception as error:
-        if not work.conn.closed:
-            end_run(work.conn, run, "undone", str(error).partition("\n")[0])
-            if not isinstance(error, TablesInUse):  # the next run goes on with what is made
-                drop(work.conn, shadow)
-        raise
     return Replayed(
         work.name, "swap", resolved.said, format_offsets(before),
         format_offsets(swapped.position), state, swapped.kept, swapped.pause_ms, swapped.attempts,

@@ -19,6 +19,7 @@ from projector.replay.savepoint_drop import drop_all_but
 from projector.replay.savepoints import Savepoint, checkpoint_position, take_at_time
 from projector.schedule import Cron, Every, Schedule
 from projector.sql import query
+from projector.transient import first_line
 from schemas.domain import Domain
 from schemas.settings import Savepoints, Settings
 
@@ -81,8 +82,7 @@ class Taker:
             try:
                 due = self.look(_now())
             except Exception as error:  # the projector goes on, whatever becomes of savepoints
-                said = str(error).strip() or type(error).__name__
-                log.warning("no savepoint was taken, trying again: %s", said.splitlines()[0])
+                log.warning("no savepoint was taken, trying again: %s", first_line(error))
                 due = _now() + _SOON
 
     def look(self, now: datetime.datetime) -> datetime.datetime:

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from projector.fingerprint import changed_parts, tables_changed
+from projector.fingerprint import made_by
 from projector.replay.beside import copy, drop
 from projector.sql import query
 from schemas.domain import Domain
@@ -94,8 +94,7 @@ def nearest(
         and all(offset <= position[partition] for partition, offset in offsets.items())
     }
     for name in sorted(below, key=lambda name: below[name], reverse=True):
-        same_code = not changed_parts(conn, name, domain) and not tables_changed(conn, name, domain)
-        if same_code and fits(name):
+        if made_by(conn, name, domain) and fits(name):
             return name
     return None
 

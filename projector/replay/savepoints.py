@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 import psycopg
 
+from projector.checkpoint import offsets_of
 from projector.control_tables import read_projection
 from projector.control_topic import read_control
 from projector.decisions import decide, publish_decisions
@@ -42,8 +43,7 @@ class Savepoint(msgspec.Struct, frozen=True):
 def checkpoint_position(conn: psycopg.Connection[Any], projection: str) -> Position:
     """Return the position that a projection has applied."""
     known = read_projection(conn, projection)
-    rows = conn.execute(query("checkpoint_read"), (projection,)).fetchall()
-    return Position(known.topic, known.generation, {row[0]: row[1] for row in rows})
+    return Position(known.topic, known.generation, offsets_of(conn, projection))
 
 
 async def take(

@@ -6,16 +6,20 @@ that is near, or with the whole log.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 
-from projector.fingerprint import changed_parts
+from projector.checkpoint import offsets_of
+from projector.fingerprint import made_by
 from projector.progress import Progress
 from projector.replay.beside import beside_of, drop, make
+from projector.replay.exchange import TablesInUse
 from projector.replay.opening import Work
 from projector.replay.rebuild import finish, rebuild
+from projector.replay.runs import end_run
 from projector.replay.savepoint_tables import nearest
 from projector.sql import query
 from projector.voids import fits
@@ -62,6 +66,22 @@ async def complete(work: Work, shadow: str) -> None:
     await asyncio.to_thread(finish, work.conn, shadow, work.domain)
 
 
+@contextmanager
+def undone_where_it_fails(work: Work, run: str, shadow: str) -> Iterator[None]:
+    """Leave all as it was, whatever happens in here: nobody has seen the shadow yet.
+
+    Tables that only found no moment for their swap are kept: the next run goes on with them.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not work.conn.closed:
+            end_run(work.conn, run, "undone", str(error).partition("\n")[0])
+            if not isinstance(error, TablesInUse):
+                drop(work.conn, shadow)
+        raise
+
+
 def heads_of(
     conn: psycopg.Connection[Any], name: str, generation: int
 ) -> dict[str, dict[int, Any]]:
@@ -70,12 +90,6 @@ def heads_of(
     for source, partition, *head in conn.execute(query("lanes_read"), (name, generation)):
         heads.setdefault(source, {})[partition] = tuple(head)
     return heads
-
-
-def offsets_of(conn: psycopg.Connection[Any], name: str) -> dict[int, int]:
-    """Return the position of some tables."""
-    rows = conn.execute(query("checkpoint_read"), (name,)).fetchall()
-    return {row[0]: row[1] for row in rows}
 
 
 def _begin(  # noqa: PLR0917
@@ -95,14 +109,16 @@ def _begin(  # noqa: PLR0917
         else:
             drop(conn, left.name)
     if found is None and not whole:
+        topic = work.settings.topic
         found = nearest(
             conn, name, position, work.domain,
-            lambda kept: _fits(work, kept, position, assumed, lifted),
+            lambda kept: fits(conn, topic, kept, assumed=assumed, lifted=lifted),
         )  # fmt: skip
-    if found is None:
-        return make(conn, name, work.domain, "shadow", run=run)
-    conn.execute(query("beside_take"), {"name": found, "run": run})
-    return found
+    if found is not None:
+        taken = conn.execute(query("beside_take"), {"name": found, "run": run})
+        if taken.rowcount:  # else its savepoint was dropped in between
+            return found
+    return make(conn, name, work.domain, "shadow", run=run)
 
 
 def _fits(
@@ -116,14 +132,6 @@ def _fits(
     offsets = offsets_of(conn, name)
     if any(offsets.get(p, 0) > offset for p, offset in position.items()):
         return False
-    if changed_parts(conn, name, work.domain):
-        return False
-    if any(kind for kind in _unmade(conn, name, work)):
-        return False
-    return fits(conn, work.settings.topic, name, assumed=assumed, lifted=lifted)
-
-
-def _unmade(conn: psycopg.Connection[Any], name: str, work: Work) -> list[str]:
-    """Return kinds that tables were not made for."""
-    stored = {kind for kind, _ in conn.execute(query("fingerprint_kinds"), (name,))}
-    return [kind.name for kind in work.domain.kinds if kind.name not in stored]
+    return made_by(conn, name, work.domain) and fits(
+        conn, work.settings.topic, name, assumed=assumed, lifted=lifted
+    )

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 
 from projector.audit.kept_digests import end_keeping
+from projector.checkpoint import offsets_of
 from projector.control_tables import State
 from projector.replay.exchange import Exchanged, exchange
 from projector.replay.opening import Work
 from projector.replay.runs import end_run
-from projector.replay.shadow import OnProgress, offsets_of
+from projector.replay.shadow import OnProgress
 from projector.replay.surroundings import carry_grants
 from projector.runner import Projector
 from projector.trail import note

@@ -1,17 +1,16 @@
 """A swap undone in one step, and the tables that a swap kept released."""
 
-import asyncio
 from typing import Any
 
 import msgspec
 
+from projector.checkpoint import offsets_of
 from projector.control_tables import State
 from projector.replay.beside import Beside, beside_of, drop
 from projector.replay.exchange import Exchanged
 from projector.replay.opening import Work, opened
 from projector.replay.runs import begin_run
 from projector.replay.settling import settle
-from projector.replay.shadow import offsets_of
 from projector.replay.surroundings import require_replaceable
 from projector.replay.swapping import swap
 from projector.route import require_reads_in_memory
@@ -80,11 +79,12 @@ async def release_kept(settings: Settings, domain: Domain) -> list[str]:
     async with opened(settings, domain, "release") as work:
         await settle(work)
         kept = beside_of(work.conn, work.name, "swapped")
-        for one in kept:
-            drop(work.conn, one.name)
-        if kept:
-            released: dict[str, Any] = {"projection": work.name, "kept": [k.name for k in kept]}
-            note(work.conn, "swapped tables released", {}, released)
+        with work.conn.transaction():
+            for one in kept:
+                drop(work.conn, one.name)
+            if kept:
+                released: dict[str, Any] = {"projection": work.name, "kept": [k.name for k in kept]}
+                note(work.conn, "swapped tables released", {}, released)
     return [one.name for one in kept]
 
 
@@ -98,9 +98,3 @@ def newest_kept(work: Work) -> Beside:
             remedy="`memferry replay` makes tables from the log, at any position",
         )
     return found[-1]
-
-
-async def list_kept(settings: Settings, domain: Domain) -> list[Beside]:
-    """Return everything that stands beside the live tables."""
-    async with opened(settings, domain, "looking") as work:
-        return await asyncio.to_thread(beside_of, work.conn, work.name)

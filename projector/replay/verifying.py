@@ -9,8 +9,8 @@ from pathlib import Path
 
 from projector.audit.fold_store import FoldInUse, FoldStore
 from projector.audit.run import audit
+from projector.checkpoint import offsets_of
 from projector.replay.opening import Work
-from projector.replay.shadow import offsets_of
 from schemas.errors import FerryError
 
 _NEAR = 200_000

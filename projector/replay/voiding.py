@@ -8,24 +8,23 @@ control topic says of it, and takes the place of the live tables.
 import asyncio
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from projector.checkpoint import offsets_of
 from projector.control_topic import read_control
 from projector.migration.fences import FenceBroken
 from projector.replay import shadow as shadows
 from projector.replay.apps import VoidRefused, commit, prepare, voided_by
-from projector.replay.beside import drop
 from projector.replay.exchange import Exchanged
 from projector.replay.opening import Work, opened
 from projector.replay.replaying import begin
-from projector.replay.runs import Kind, end_run, step_run
+from projector.replay.runs import Kind, step_run
 from projector.replay.savepoints import take_automatic
 from projector.replay.settling import follow_voids, settle
-from projector.replay.shadow import OnProgress, heads_of, offsets_of
+from projector.replay.shadow import OnProgress, heads_of
 from projector.replay.surroundings import require_replaceable
 from projector.replay.swapping import swap_following
 from projector.replay.target import Resolved, Target, resolve
@@ -102,7 +101,7 @@ async def void_tail(
         more = {"void": void, "sources": sources, "streams": list(streams), "reason": reason}
         run = begin(work, kind, "swap", resolved, before, **more)
         shadow = await shadows.begin(work, run, resolved.position)
-        with _undone_where_it_fails(work, run, shadow):
+        with shadows.undone_where_it_fails(work, run, shadow):
             await shadows.bring(work, shadow, resolved.position, on_progress=on_progress)
             await verify(work, shadow, asked=None)
             heads = heads_of(work.conn, shadow, FIRST_GENERATION)
@@ -160,7 +159,7 @@ async def unvoid(
         more = {"void": void, "sources": sources, "reason": reason}
         run = begin(work, "unvoid", "swap", resolved, before, **more)
         shadow = await shadows.begin(work, run, end, lifted={void})
-        with _undone_where_it_fails(work, run, shadow):
+        with shadows.undone_where_it_fails(work, run, shadow):
             await shadows.bring(work, shadow, end, lifted={void}, on_progress=on_progress)
             await shadows.complete(work, shadow)
         decided = await _decide(work, run, shadow, void, sources, restoring=True)
@@ -180,18 +179,6 @@ class _Decided(NamedTuple):
     restoring: bool
 
 
-@contextmanager
-def _undone_where_it_fails(work: Work, run: str, shadow: str) -> Iterator[None]:
-    """Nothing was decided yet: whatever happens in here leaves all as it was."""
-    try:
-        yield
-    except Exception as error:
-        if not work.conn.closed:
-            end_run(work.conn, run, "undone", str(error).partition("\n")[0])
-            drop(work.conn, shadow)
-        raise
-
-
 async def _decide(
     work: Work,
     run: str,
@@ -205,7 +192,7 @@ async def _decide(
     try:
         committed = await asyncio.to_thread(commit, work, void, sources)
     except FenceBroken:
-        with _undone_where_it_fails(work, run, shadow):
+        with shadows.undone_where_it_fails(work, run, shadow):
             raise
     step_run(work.conn, run, "swapping")
     heard = await _heard(work, void, sources, restoring=restoring)
@@ -216,7 +203,7 @@ async def _decide(
             remedy="nothing was changed; run it again, and raise `migration.max_downtime_ms` where "
             "a disk is slow",
         )
-        with _undone_where_it_fails(work, run, shadow):
+        with shadows.undone_where_it_fails(work, run, shadow):
             raise undecided
     left_out = [source for source in sources if source not in heard]
     return _Decided(

@@ -6,7 +6,6 @@ under way from the fence's request until a moment after its end.
 """
 
 import asyncio
-import json
 import math
 import os
 import secrets
@@ -16,11 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import psycopg
 
 from compose.cli.project import tune_interpreter
@@ -33,6 +31,7 @@ from schemas.position import kafka_topic
 from schemas.settings import Settings
 from tests.benchmarks.cutover_app import RATE, Probe, Seen
 from tests.benchmarks.result import Result, percentile, result
+from tests.benchmarks.until_stopped import until_stopped
 from tests.benchmarks.workload import settings_for
 from tests.checker import check
 from tests.fences import AROUND_S, Fence, decided_fences
@@ -170,29 +169,9 @@ def _rank(values: Sequence[float], share: float) -> float:
     return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
-@contextmanager
-def trading(place: dict[str, object]) -> Iterator[Callable[[], Seen]]:
-    """Clients trade; what is yielded stops them and returns what they saw."""
-    app = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.cutover_app"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-    def stop() -> Seen:
-        said, _ = app.communicate("stop\n", _DEADLINE_S)
-        return msgspec.json.decode(said, type=Seen)
-
-    try:
-        assert app.stdin is not None
-        assert app.stdout is not None
-        app.stdin.write(json.dumps(place) + "\n")
-        app.stdin.flush()
-        if app.stdout.readline() != "ready\n":
-            raise RuntimeError("the app did not start")
-        yield stop
-    finally:
-        app.kill()
-        app.wait()
+def trading(place: dict[str, object]) -> AbstractContextManager[Callable[[], Seen]]:
+    """Clients trade; what is given stops them and returns what they saw."""
+    return until_stopped("cutover_app", place, Seen)
 
 
 @contextmanager

@@ -8,16 +8,14 @@ queries that were under way from the swap's first attempt until a moment behind 
 import asyncio
 import contextlib
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import psycopg
 
 from compose.stack import ephemeral_stack
@@ -30,6 +28,7 @@ from tests.benchmarks.cutover import projecting, trading
 from tests.benchmarks.cutover_app import RATE
 from tests.benchmarks.result import Result, percentile, result
 from tests.benchmarks.swap_readers import Readings, Wanted
+from tests.benchmarks.until_stopped import until_stopped
 from tests.benchmarks.workload import settings_for
 
 FIGURES = ("swap_reader_pause_ms",)
@@ -125,27 +124,7 @@ def _await_rows(settings: Settings) -> None:
     raise TimeoutError("nothing was applied")
 
 
-@contextmanager
-def _reading(settings: Settings) -> Iterator[Callable[[], Readings]]:
-    """Readers read; what is yielded stops them and returns what they saw."""
-    readers = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks.swap_readers"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-    def stop() -> Readings:
-        said, _ = readers.communicate("stop\n", _DEADLINE_S)
-        return msgspec.json.decode(said, type=Readings)
-
-    try:
-        assert readers.stdin is not None
-        assert readers.stdout is not None
-        wanted = Wanted(settings.postgres.dsn, settings.projection, _READERS)
-        readers.stdin.write(msgspec.json.encode(wanted).decode() + "\n")
-        readers.stdin.flush()
-        if readers.stdout.readline() != "ready\n":
-            raise RuntimeError("the readers did not start")
-        yield stop
-    finally:
-        readers.kill()
-        readers.wait()
+def _reading(settings: Settings) -> AbstractContextManager[Callable[[], Readings]]:
+    """Readers read; what is given stops them and returns what they saw."""
+    wanted = Wanted(settings.postgres.dsn, settings.projection, _READERS)
+    return until_stopped("swap_readers", wanted, Readings)

@@ -15,12 +15,12 @@ from psycopg import sql
 
 from compose.stack import Endpoints
 from projector.audit.run import audit
+from projector.checkpoint import offsets_of
 from projector.control_tables import connect, read_projection
 from projector.declared import whole_domain
 from projector.replay.beside import beside_of
 from projector.replay.look_back import resume
 from projector.replay.runs import newest_run
-from projector.replay.shadow import offsets_of
 from projector.voids import list_voids
 from schemas.domain import Domain
 from schemas.position import format_offsets

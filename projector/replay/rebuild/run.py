@@ -16,7 +16,7 @@ from contextlib import closing
 import msgspec
 import psycopg
 
-from projector.checkpoint import Fenced, ProjectionHeld
+from projector.checkpoint import Fenced, ProjectionHeld, offsets_of
 from projector.control_tables import connect, read_projection
 from projector.control_topic import read_control
 from projector.progress import Progress
@@ -24,8 +24,8 @@ from projector.replay.rebuild.errors import ReplayIncomplete, WorkerDied, Worker
 from projector.replay.rebuild.indexes import drop_secondary
 from projector.replay.rebuild.share import Share, work
 from projector.replay.rebuild.shared_progress import SharedProgress
-from projector.replay.rebuild.telling import TRANSIENT, Said, error_of, said_in
-from projector.sql import query
+from projector.replay.rebuild.telling import Said, error_of, said_in
+from projector.transient import TRANSIENT, first_line
 from projector.voids import adopt
 from schemas.domain import Domain, DomainInvalid, load_domain
 from schemas.settings import Settings
@@ -81,8 +81,7 @@ async def rebuild(
         except _PASSING as error:
             if shown.total.batches == 0 and not isinstance(error, WorkerHindered | psycopg.Error):
                 raise
-            said = str(error).strip() or type(error).__name__  # a TimeoutError says nothing
-            log.warning("trying again: %s", said.splitlines()[0])
+            log.warning("trying again: %s", first_line(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACKOFF_S[1])
     progress = shown.total
@@ -112,7 +111,7 @@ async def _round(plan: Share, domain: Domain, shown: SharedProgress, processes: 
             adopt, conn, settings.topic, name,
             assumed=plan.assumed, lifted=plan.lifted, state="rebuilding",
         )  # fmt: skip
-        at = {row[0]: row[1] for row in conn.execute(query("checkpoint_read"), (name,))}
+        at = offsets_of(conn, name)
         left = {p: end - at[p] for p, end in plan.until.items() if at.get(p, 0) < end}
         if not left:
             return False

@@ -3,20 +3,11 @@
 from typing import Any
 
 import msgspec
-import psycopg
-from aiokafka.errors import KafkaError
 
-from projector.control_tables import DatabaseUnreachable
-from projector.log import BrokerUnreachable
 from projector.progress import PartitionProgress, Progress
 from projector.stages import Stages
+from projector.transient import TRANSIENT, first_line
 from schemas.errors import FerryError
-
-TRANSIENT = (
-    psycopg.OperationalError, KafkaError, TimeoutError, OSError,
-    DatabaseUnreachable, BrokerUnreachable,
-)  # fmt: skip
-"""What passes: it is tried again, from what was committed."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -68,8 +59,7 @@ def told_of(error: BaseException) -> Told:
     passes = isinstance(error, TRANSIENT)
     if isinstance(error, FerryError):
         return Told(type(error).__name__, error.what, error.where, error.remedy, passes)
-    said = str(error).strip() or type(error).__name__  # a TimeoutError says nothing
-    return Told(type(error).__name__, said.splitlines()[0], passes=passes)
+    return Told(type(error).__name__, first_line(error), passes=passes)
 
 
 def error_of(told: Told) -> FerryError:

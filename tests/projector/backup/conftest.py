@@ -37,18 +37,23 @@ class History(NamedTuple):
 def new_database(stack: Stack) -> Iterator[Callable[[Settings], Settings]]:
     """Return settings with a new, empty database, as on a new server."""
     names: list[str] = []
-    with psycopg.connect(Postgres(stack.directory).superuser_url, autocommit=True) as superuser:
 
-        def make(settings: Settings) -> Settings:
-            names.append(f"t{secrets.token_hex(5)}")
-            superuser.execute(f"CREATE DATABASE {names[-1]} OWNER memferry")
-            dsn = make_conninfo(settings.postgres.dsn, dbname=names[-1])
-            there = msgspec.structs.replace(settings.postgres, dsn=dsn)
-            return msgspec.structs.replace(settings, postgres=there)
+    def by_superuser(statement: str) -> None:
+        # Not kept open: other tests look at who is connected.
+        url = Postgres(stack.directory).superuser_url
+        with psycopg.connect(url, autocommit=True) as superuser:
+            superuser.execute(statement)
 
-        yield make
-        for name in names:
-            superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    def make(settings: Settings) -> Settings:
+        names.append(f"t{secrets.token_hex(5)}")
+        by_superuser(f"CREATE DATABASE {names[-1]} OWNER memferry")
+        dsn = make_conninfo(settings.postgres.dsn, dbname=names[-1])
+        there = msgspec.structs.replace(settings.postgres, dsn=dsn)
+        return msgspec.structs.replace(settings, postgres=there)
+
+    yield make
+    for name in names:
+        by_superuser(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

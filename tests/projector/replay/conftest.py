@@ -1,11 +1,13 @@
 """A projection with a history, and replays of it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
 from projector.control_tables import read_projection
+from projector.replay.beside import beside_of, drop
 from schemas.settings import Settings
 from tests.projector.app import App
 from tests.projector.broker import Broker
@@ -24,6 +26,14 @@ async def projected(app: App, broker: Broker, topic: Settings) -> App:
     broker.publish(topic, app.rows())
     await project(topic)
     return app
+
+
+@pytest.fixture
+def live(projected: App, settings: Settings, database: psycopg.Connection[Any]) -> Iterator[str]:
+    """A projection with rows."""
+    yield settings.projection
+    for one in beside_of(database, settings.projection):
+        drop(database, one.name)
 
 
 def state(conn: psycopg.Connection[Any], settings: Settings) -> tuple[str, str]:

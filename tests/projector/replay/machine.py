@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 import eventlog
 from compose.stack import Endpoints
+from projector.checkpoint import offsets_of
 from projector.control_tables import connect, read_projection
 from projector.log import Log
 from projector.replay.apps import VoidRefused
@@ -30,7 +31,6 @@ from projector.replay.beside import beside_of, drop
 from projector.replay.look_back import look_back, resume
 from projector.replay.replaying import Way, replay
 from projector.replay.savepoints import take
-from projector.replay.shadow import offsets_of
 from projector.replay.target import Target
 from projector.replay.undoing import UndoRefused, undo_swap
 from projector.replay.voiding import unvoid, void_tail

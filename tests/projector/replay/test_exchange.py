@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,18 +16,10 @@ from projector.replay.exchange import TablesInUse, exchange
 from schemas.settings import Settings
 from schemas.trading import DOMAIN as TRADING
 from tests.domains.ledger import DOMAIN
-from tests.projector.app import App, tables
+from tests.projector.app import tables
 from tests.projector.segments import lanes_in, offsets_in
 
 Connection = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def live(projected: App, settings: Settings, database: Connection) -> Iterator[str]:
-    """A projection with rows."""
-    yield settings.projection
-    for one in beside_of(database, settings.projection):
-        drop(database, one.name)
 
 
 def _mark(conn: Connection, schema: str, owner: str) -> None:

@@ -1,6 +1,5 @@
 """What stands around the live tables: carried over by a swap, or in its way."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -11,21 +10,12 @@ from psycopg.conninfo import make_conninfo
 from compose.stack import Stack
 from compose.stack.postgres import Postgres
 from projector.fingerprint import store_fingerprint
-from projector.replay.beside import beside_of, drop, make
+from projector.replay.beside import drop, make
 from projector.replay.surroundings import SwapRefused, carry_grants, require_replaceable
 from schemas.settings import Settings
 from tests.domains.ledger import DOMAIN
-from tests.projector.app import App
 
 Connection = psycopg.Connection[Any]
-
-
-@pytest.fixture
-def live(projected: App, settings: Settings, database: Connection) -> Iterator[str]:
-    """A projection with rows."""
-    yield settings.projection
-    for one in beside_of(database, settings.projection):
-        drop(database, one.name)
 
 
 def test_roles_may_do_with_the_new_tables_what_they_might_with_the_old(

@@ -1,1 +1,0 @@
-SELECT savepoint FROM memferry.beside WHERE name = %s
