@@ -48,13 +48,11 @@ def planned(
     )
 
 
-def confirm(plan: Plan, *, yes: bool) -> None:
-    """Return once somebody has agreed to what a plan sets aside; `yes`: somebody has.
+def confirm(plan: Plan) -> None:
+    """Return once somebody has agreed to what a plan sets aside.
 
     Raises: NotConfirmed where nobody does, or nobody can be asked.
     """
-    if yes:
-        return
     what = f"{_sets_aside(plan)}: {plan.target} of projection {plan.projection}"
     if not sys.stdin.isatty():
         raise NotConfirmed(

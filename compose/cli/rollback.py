@@ -63,13 +63,14 @@ def rollback(
     to = target.target()
     migration = ZeroDowntimeMigration(settings, domain)
     way: Way = "in_place" if in_place else "swap"
-    with StatusLine() as line:
-        show = line.of_projector(f"rollback {migration.projection}")
-        plan = planned(settings, domain, to, rows=dry_run, on_progress=show)
-    if dry_run:
-        show_plan(plan, as_json=common.json)
-        return 0
-    confirm(plan, yes=yes)
+    if dry_run or not yes:
+        with StatusLine() as line:
+            show = line.of_projector(f"rollback {migration.projection}")
+            plan = planned(settings, domain, to, rows=dry_run, on_progress=show)
+        if dry_run:
+            show_plan(plan, as_json=common.json)
+            return 0
+        confirm(plan)
     with StatusLine() as line:
         show = line.of_projector(f"rollback {migration.projection}")
         if void_tail:

@@ -58,11 +58,12 @@ def void(
     tune_interpreter()
     to = target.target()
     name = settings.projection or domain.name
-    plan = planned(settings, domain, to, streams=stream)
-    if dry_run:
-        show_plan(plan, as_json=common.json)
-        return 0
-    confirm(plan, yes=yes)
+    if dry_run or not yes:
+        plan = planned(settings, domain, to, streams=stream)
+        if dry_run:
+            show_plan(plan, as_json=common.json)
+            return 0
+        confirm(plan)
     with StatusLine() as line:
         show = line.of_projector(f"void {name}")
         done = asyncio.run(

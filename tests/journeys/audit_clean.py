@@ -21,8 +21,8 @@ AUDITS_A_LEG = 100
 """Then app and log begin anew, for all that is recorded stays in memory."""
 EVENTS_PER_S = 1_000
 _WEIGHTS: dict[Event, int] = {
-    "nothing": 80, "kill relay": 5, "kill projector": 3, "savepoint": 4, "look back": 6,
-    "look back at once": 2,
+    "nothing": 72, "kill relay": 5, "kill projector": 3, "savepoint": 4, "look back": 6,
+    "look back at once": 2, "final": 3, "void streams": 3, "unvoid": 2,
 }  # fmt: skip
 _FAILURES_SHOWN = 5
 

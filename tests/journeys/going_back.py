@@ -11,22 +11,19 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 import psycopg
-from psycopg import sql
 
 from compose.stack import Endpoints
 from projector.audit.run import audit
-from projector.checkpoint import offsets_of
 from projector.control_tables import connect, read_projection
 from projector.declared import whole_domain
 from projector.replay.beside import beside_of
 from projector.replay.look_back import resume
 from projector.replay.runs import newest_run
-from projector.voids import list_voids
 from schemas.domain import Domain
-from schemas.position import format_offsets
 from schemas.trading import DOMAIN
 from tests.benchmarks.workload import settings_for
 from tests.journeys.quiet_audits import BusyCrew
+from tests.journeys.ways_back import WaysBack
 
 Move: TypeAlias = Literal[
     "look back",
@@ -41,8 +38,6 @@ Move: TypeAlias = Literal[
 _PARTITIONS = 3
 _TIMEOUT_S = 60.0
 _FIRST_EVENTS = 500
-_NEAR = 600
-"""Records of a partition that a final rollback goes back at most."""
 _KILL_S = 4.0
 _LOOK_S = 0.05
 
@@ -78,6 +73,7 @@ class GoingBack:
         self._domain: Domain | None = None
         self._name = self._settings.projection
         self.conn: psycopg.Connection[Any] = connect(self._settings, "going back")
+        self._ways = WaysBack(self.conn, self._settings, draw)
 
     async def start(self) -> None:
         """Start all."""
@@ -124,45 +120,17 @@ class GoingBack:
         self.crew.end()
 
     def _words(self, number: int, move: Move) -> Sequence[str]:
-        back = ("rollback", "--yes", "--to-offset")
-        why = ("--reason", "a campaign")
         words: dict[Move, Callable[[], Sequence[str]]] = {
-            "look back": lambda: (*back, self._anywhere()),
-            "look back in place": lambda: (*back, self._anywhere(), "--in-place"),
-            "final": lambda: (*back, self._near(), "--void-tail", *why),
-            "void streams": lambda: (
-                "void", "--yes", "--to-offset", self._near(), *self._streams(), *why
-            ),
-            "unvoid": lambda: ("unvoid", self._newest_void(), *why),
+            "look back": self._ways.look_back,
+            "look back in place": lambda: self._ways.look_back("--in-place"),
+            "final": self._ways.final,
+            "void streams": self._ways.void_streams,
+            "unvoid": self._ways.unvoid,
             "undo swap": lambda: ("swap", "undo"),
             "savepoint": lambda: ("savepoint", "take", f"s{number}", "--keep-tables"),
             "replay": lambda: ("replay", "--to-end"),
-        }  # fmt: skip
+        }
         return words[move]()
-
-    def _newest_void(self) -> str:
-        known = list_voids(self.conn, self._settings.topic)
-        left = [one.void.id for one in known if one.restored_at is None]
-        return left[-1] if left else "none"
-
-    def _anywhere(self) -> str:
-        here = offsets_of(self.conn, self._name)
-        share = self._draw.random()
-        return format_offsets({p: int(offset * share) for p, offset in here.items()})
-
-    def _near(self) -> str:
-        here = offsets_of(self.conn, self._name)
-        return format_offsets(
-            {p: max(0, offset - self._draw.randrange(_NEAR)) for p, offset in here.items()}
-        )
-
-    def _streams(self) -> list[str]:
-        trades = sql.Identifier(self._name, "trades")
-        newest = sql.SQL("SELECT trade_id FROM {} ORDER BY trade_id DESC LIMIT 400").format(trades)
-        rows = self.conn.execute(newest).fetchall()
-        return [
-            word for _ in range(3) for word in ("--stream", f"trade/{self._draw.choice(rows)[0]}")
-        ]
 
     async def _at_rest(self, number: int) -> list[str]:
         """Audit as it is, go forward where the tables hold, and audit again."""

@@ -4,8 +4,7 @@ import random
 import secrets
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -25,12 +24,21 @@ from tests.benchmarks.workload import settings_for
 from tests.journeys.begun import Begun
 from tests.journeys.crew import Crew
 from tests.journeys.tampering.cases import sentence
+from tests.journeys.ways_back import WaysBack
 
 Event: TypeAlias = Literal[
-    "nothing", "kill relay", "kill projector", "savepoint", "look back", "look back at once"
+    "nothing",
+    "kill relay",
+    "kill projector",
+    "savepoint",
+    "look back",
+    "look back at once",
+    "final",
+    "void streams",
+    "unvoid",
 ]
-"""`look back`: the tables are on their way before the audit begins; `at once`: it may be meanwhile.
-Either goes forward again where the tables hold."""
+"""`look back`: the tables are on their way before the audit begins; all behind it may be meanwhile.
+Looking back goes forward again where the tables hold."""
 _PARTITIONS = 3
 _TIMEOUT_S = 30.0
 _FIRST_EVENTS = 500
@@ -73,8 +81,12 @@ class Quiet:
         self.crew = BusyCrew(plain, directory, events_per_s, draw.randrange(1 << 30))
         self._settings = plain
         self._draw = draw
+        self._conn = connect(plain, "test")
+        self._ways = WaysBack(self._conn, plain, draw)
         self._domain: Domain | None = None
         self._under_way: Begun | None = None
+        self._codes: Collection[int] = ()
+        """With which it may end."""
         self._savepoint = ""
         self._held = False
 
@@ -103,6 +115,7 @@ class Quiet:
         """End all processes."""
         if self._under_way is not None and not self._under_way.ended:
             self._under_way.kill()
+        self._conn.close()
         self.crew.end()
 
     def _happen(self, number: int, event: Event) -> str:
@@ -117,12 +130,14 @@ class Quiet:
             self._take_savepoint(number)
         elif event in {"look back", "look back at once"} and self._under_way is None:
             return self._look_back(at_once=event == "look back at once")
+        elif event in {"final", "void streams", "unvoid"} and self._under_way is None:
+            return self._void(event)
         return event
 
     def _settle(self) -> None:
         if self._under_way is not None and self._under_way.ended:
             code, said = self._under_way.result()
-            assert code in {0, 1}, said
+            assert code in self._codes, said
             self._under_way = None
 
     def _take_savepoint(self, number: int) -> None:
@@ -134,14 +149,27 @@ class Quiet:
         self._held = not self._held
         back = ("rollback", "--yes", "--to-savepoint", self._savepoint)
         words = back if self._held else ("resume",)
-        self._under_way = self.crew.begin(*words)
+        self._begin(words, {0, 1})
         if not at_once:
             self.crew.wait(lambda: (self._state() == "live") is not self._held, words[0])
         return words[0]
 
+    def _void(self, event: Event) -> str:
+        """Take events from the log, or have them count again; refused while the tables hold."""
+        words: dict[Event, Callable[[], Sequence[str]]] = {
+            "final": self._ways.final,
+            "void streams": self._ways.void_streams,
+            "unvoid": self._ways.unvoid,
+        }
+        self._begin(words[event](), {0, 1, 2})
+        return event
+
+    def _begin(self, words: Sequence[str], codes: Collection[int]) -> None:
+        self._codes = codes
+        self._under_way = self.crew.begin(*words)
+
     def _state(self) -> str:
-        with closing(connect(self._settings, "test")) as conn:
-            return read_projection(conn, self._settings.projection).state
+        return read_projection(self._conn, self._settings.projection).state
 
 
 def _alarm(result: AuditResult) -> str:

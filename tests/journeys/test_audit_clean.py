@@ -8,8 +8,8 @@ from tests.journeys.quiet_audits import Event, Quiet
 
 _EVENTS_PER_S = 400
 _HAPPENING: tuple[Event, ...] = (
-    "nothing", "kill relay", "nothing", "savepoint", "look back", "nothing", "nothing",
-    "look back", "nothing", "nothing",
+    "nothing", "kill relay", "savepoint", "look back", "nothing", "nothing", "look back",
+    "nothing", "void streams", "nothing",
 )  # fmt: skip
 
 

@@ -97,14 +97,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     os.close(typed)
 
 
-def test_without_a_terminal_it_is_not_done_unless_somebody_said_yes(
+def test_without_a_terminal_it_is_not_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
 
-    confirm(plan(), yes=True)
     with pytest.raises(NotConfirmed) as refused:
-        confirm(plan(only_streams=["trade/T-1", "trade/T-2"]), yes=False)
+        confirm(plan(only_streams=["trade/T-1", "trade/T-2"]))
 
     assert "sets 1,234 events aside of 2 streams" in refused.value.what
     assert "--yes" in refused.value.remedy
@@ -116,7 +115,7 @@ def test_on_a_terminal_it_asks_and_says_how_many_events(
 ) -> None:
     os.write(terminal, answer)
 
-    confirm(plan(), yes=False)
+    confirm(plan())
 
     asked = capsys.readouterr().err
     assert asked.endswith("This sets 1,234 events aside. Go on? [y/N] ")
@@ -128,6 +127,6 @@ def test_any_other_answer_is_no(terminal: int, answer: bytes) -> None:
     os.write(terminal, answer)
 
     with pytest.raises(NotConfirmed) as refused:
-        confirm(plan(), yes=False)
+        confirm(plan())
 
     assert "nothing was changed" in refused.value.what

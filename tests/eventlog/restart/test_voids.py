@@ -82,8 +82,8 @@ async def test_tables_that_hold_what_is_void_are_left_for_the_log(
     life.start("log")
     obeyed = [[void, life.settings.source] for void in life.ferry.voids.in_force]
     database.execute(
-        "UPDATE memferry.projection SET voids = %s::jsonb",
-        (msgspec.json.encode(obeyed).decode(),),
+        "UPDATE memferry.projection SET voids = %s::jsonb WHERE name = %s",
+        (msgspec.json.encode(obeyed).decode(), life.settings.projection),
     )
     assert life.restart("tables") == {"account": "tables", "reading": "tables"}
 
