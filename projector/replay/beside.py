@@ -22,6 +22,8 @@ from schemas.settings import Settings
 
 Purpose = Literal["shadow", "swapped", "savepoint"]
 _NAME_MOST = 63
+_TOGETHER = 100
+"""Months that are made at once: each takes some of the locks that a transaction may have."""
 
 
 class NameTooLong(FerryError):
@@ -108,18 +110,29 @@ def _copy(conn: psycopg.Connection[Any], domain: Domain, of: str, to: str) -> di
     # Locked before the snapshot is taken: no swap or replay comes in between.
     tables = [sql.Identifier(of, table) for table in domain.tables]
     conn.execute(query("tables_lock_read").format(tables=sql.SQL(", ").join(tables)))
-    for parent, partition, bound in conn.execute(query("beside_partitions"), (of,)).fetchall():
-        conn.execute(
-            query("beside_partition_make").format(
-                partition=sql.Identifier(to, partition),
-                table=sql.Identifier(to, parent),
-                bound=sql.SQL(bound),
-            )
-        )
+    make_months(conn, of, to)
     for table in domain.tables:
         _copy_rows(conn, of, to, table)
     rows = conn.execute(query("beside_copy_place"), {"of": of, "to": to}).fetchall()
     return dict(rows)
+
+
+def make_months(conn: psycopg.Connection[Any], of: str, to: str) -> None:
+    """Give empty tables the partitions of others at once.
+
+    One that is made where its first row comes costs many times as much.
+    """
+    found = conn.execute(query("beside_partitions"), (of,)).fetchall()
+    statements = [
+        query("beside_partition_make").format(
+            partition=sql.Identifier(to, partition),
+            table=sql.Identifier(to, parent),
+            bound=sql.SQL(bound),
+        )
+        for parent, partition, bound in found
+    ]
+    for first in range(0, len(statements), _TOGETHER):
+        conn.execute(sql.SQL(";").join(statements[first : first + _TOGETHER]))
 
 
 def keep(conn: psycopg.Connection[Any], name: str, purpose: Purpose, savepoint: str = "") -> None:

@@ -15,7 +15,7 @@ import psycopg
 from projector.checkpoint import offsets_of
 from projector.fingerprint import made_by
 from projector.progress import Progress
-from projector.replay.beside import beside_of, drop, make
+from projector.replay.beside import beside_of, drop, make, make_months
 from projector.replay.exchange import TablesInUse
 from projector.replay.opening import Work
 from projector.replay.rebuild import finish, rebuild
@@ -118,7 +118,9 @@ def _begin(  # noqa: PLR0917
         taken = conn.execute(query("beside_take"), {"name": found, "run": run})
         if taken.rowcount:  # else its savepoint was dropped in between
             return found
-    return make(conn, name, work.domain, "shadow", run=run)
+    made = make(conn, name, work.domain, "shadow", run=run)
+    make_months(conn, name, made)
+    return made
 
 
 def _fits(

@@ -101,6 +101,7 @@ async def test_a_partition_that_stopped_is_marked_and_the_others_are_not(
         with served(metered, projector):
             await eventually(lambda: projector.progress.stopped, "the hole met")
             await eventually(lambda: projector.progress.applied == 7, "the rest applied")
+            await eventually(lambda: "lag_seconds" in scraped(metered), "the lag's age known")
             found = scraped(metered)
 
     assert found["stopped"] == {"0": 0, "1": 1, "2": 0}

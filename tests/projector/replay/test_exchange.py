@@ -10,7 +10,7 @@ from psycopg import sql
 
 from projector.checkpoint import Claim, Fenced, advance, claim
 from projector.control_tables import establish, read_projection
-from projector.replay.beside import beside_of, copy, drop, make
+from projector.replay.beside import beside_of, copy, drop, make, make_months
 from projector.replay.exchange import TablesInUse, exchange
 from schemas.settings import Settings
 from schemas.trading import DOMAIN as TRADING
@@ -60,7 +60,9 @@ def test_a_copy_that_is_cut_short_leaves_nothing(
     assert beside_of(database, live) == []
 
 
-def test_a_copy_has_the_partitions_of_its_tables(settings: Settings, database: Connection) -> None:
+def test_a_copy_and_a_shadow_have_the_partitions_of_the_live_tables(
+    settings: Settings, database: Connection
+) -> None:
     trading = msgspec.structs.replace(settings, domain="schemas.trading")
     establish(database, trading, TRADING, 3)
     bars = sql.Identifier(settings.projection, "market_bars")
@@ -71,15 +73,18 @@ def test_a_copy_has_the_partitions_of_its_tables(settings: Settings, database: C
         ).format(month, bars)
     )
 
-    name, _ = copy(trading, TRADING, settings.projection, "savepoint", savepoint="s")
+    copied, _ = copy(trading, TRADING, settings.projection, "savepoint", savepoint="s")
+    shadow = make(database, settings.projection, TRADING, "shadow")
+    make_months(database, settings.projection, shadow)
 
-    found = database.execute(
-        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass",
-        (f"{name}.market_bars_2024_05",),
-    ).fetchone()
-    assert found is not None
-    assert "2024-05-01" in found[0]
-    drop(database, name)
+    for name in (copied, shadow):
+        found = database.execute(
+            "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = %s::regclass",
+            (f"{name}.market_bars_2024_05",),
+        ).fetchone()
+        assert found is not None
+        assert "2024-05-01" in found[0]
+        drop(database, name)
 
 
 def test_what_is_not_beside_is_never_dropped(live: str, database: Connection) -> None:
