@@ -4,12 +4,16 @@ import datetime
 from typing import Any
 
 import msgspec
+import psycopg
 
+from projector.checkpoint import offsets_of
 from projector.control_tables import connect, read_projection
 from projector.fingerprint import changed_parts
 from projector.log import Log
 from projector.migration.record import MigrationRecord, newest
 from projector.parked import ParkedStream, parked_streams
+from projector.replay.beside import Beside, beside_of
+from projector.replay.runs import Run, newest_run
 from projector.replay.savepoints import Savepoint, list_all
 from projector.route import ReadRoute, read_route
 from projector.sql import query
@@ -40,6 +44,17 @@ class SourceStatus(msgspec.Struct):
     retired_at: datetime.datetime | None
 
 
+class RunStatus(msgspec.Struct):
+    """A replay, rollback or void: the one that runs, else the last."""
+
+    run: Run
+    alive: bool
+    """Whether a process works on the projection; one that died is finished or undone by the next.
+    """
+    making: dict[int, int]
+    """Where the tables are that a running one makes beside: partition → the first not applied."""
+
+
 class Status(msgspec.Struct):
     """Everything `memferry status` shows."""
 
@@ -52,6 +67,9 @@ class Status(msgspec.Struct):
     route: ReadRoute
     migration: MigrationRecord | None
     """The running one, else the last."""
+    replay: RunStatus | None
+    beside: list[Beside]
+    """Tables that stand beside the live ones: being made, swapped out, or kept at a savepoint."""
     trail_intact: bool
     parked: list[ParkedStream]
     """Streams that wait behind an event which the tables could not take."""
@@ -61,6 +79,16 @@ class Status(msgspec.Struct):
     """Ids of those in force."""
     voids_not_obeyed: list[str]
     """Ids of those of which the tables say otherwise than the log: a swap must follow."""
+
+
+def _read_run(conn: psycopg.Connection[Any], name: str) -> RunStatus | None:
+    run = newest_run(conn, name)
+    if run is None:
+        return None
+    shadows = [one for one in beside_of(conn, name, "shadow") if one.run == run.id]
+    row = conn.execute(query("replay_runs"), (name,)).fetchone()
+    making = offsets_of(conn, shadows[0].name) if shadows and run.state == "running" else {}
+    return RunStatus(run, bool(row and row[0]), making)
 
 
 async def read_status(settings: Settings, domain: Domain) -> Status:
@@ -90,6 +118,8 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
             list_all(conn, name),
             read_route(conn, name),
             newest(conn, name),
+            _read_run(conn, name),
+            beside_of(conn, name),
             first_broken(conn) is None,
             parked_streams(conn, name),
             changed_parts(conn, name, domain),

@@ -11,7 +11,8 @@ from eventlog.outbox.opening import has_outbox, open_reader
 from eventlog.topic import heads_of
 from projector.migration.record import MigrationRecord
 from projector.parked import ParkedStream
-from projector.status import read_status
+from projector.status import RunStatus, read_status
+from schemas.position import format_offsets
 from schemas.settings import Settings
 
 _SHOWN = 3
@@ -35,6 +36,8 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
         out.print(f"reads go to [bold]{found.route.route}[/], epoch {found.route.epoch}")
         if found.migration is not None:
             _show_migration(found.migration)
+        if found.replay is not None:
+            _show_run(found.replay)
         table = grid("PARTITION", "applied to", "log ends at", "lag", "LAST APPLIED")
         for p in found.partitions:
             table.add_row(
@@ -52,6 +55,9 @@ def status(*, common: Common = Common()) -> int:  # noqa: B008
             retired = ", retired" if source.retired_at else ""
             out.print(f"source {source.name}: {snapshot}{retired}")
         _show_voids(found.voids, found.voids_not_obeyed)
+        kept = [one.name for one in found.beside if one.purpose != "shadow"]
+        if kept:
+            out.print(f"kept beside: {', '.join(kept)} (`memferry swap list`)", soft_wrap=True)
         for partition in stopped:
             out.print(f"[bold red]partition {partition.partition} stopped[/]: ", end="")
             out.print(partition.stopped, markup=False)
@@ -98,6 +104,24 @@ def _show_migration(migration: MigrationRecord) -> None:
     ended = f"{migration.ended_at:%Y-%m-%d %H:%M:%S}" if migration.ended_at else "unknown"
     why = f": {migration.reason}" if migration.reason else ""
     out.print(f"last {mode} migration: {migration.state} at {ended}{why}", soft_wrap=True)
+
+
+def _show_run(found: RunStatus) -> None:
+    run = found.run
+    if run.state != "running":
+        ended = f"{run.ended_at:%Y-%m-%d %H:%M:%S}" if run.ended_at else "unknown"
+        why = f": {run.detail}" if run.detail else ""
+        line = f"last {run.kind}: {run.state} at {ended}{why}"
+    elif found.alive:
+        line = f"{run.kind} by {run.holder}: {run.step} since {run.started_at:%Y-%m-%d %H:%M:%S}"
+        if found.making:
+            line += f"; at {format_offsets(found.making)} of {run.plan.get('position', '')}"
+    else:
+        line = (
+            f"the {run.kind} of {run.started_at:%Y-%m-%d %H:%M:%S} died at its step {run.step}: "
+            "the next replay, rollback or void finishes or undoes it"
+        )
+    out.print(Text(line), soft_wrap=True)
 
 
 def read_outbox(settings: Settings) -> dict[str, int] | None:

@@ -2,7 +2,13 @@ import os
 import socket
 from collections.abc import Callable
 
+import psycopg
+import pytest
+
+from projector.replay.beside import drop, make
+from projector.replay.runs import begin_run, end_run, lock_runs
 from tests.compose.cli.conftest import Done, Ledger
+from tests.domains.ledger import DOMAIN
 from tests.projector.migration.stage import Paused, Stage
 
 
@@ -40,7 +46,35 @@ def test_status_says_why_a_projection_is_held(
     shown = memferry("status", environment=projected.environment)
 
     assert shown.code == 0
-    assert "is held (replayed to 0:1,1:1,2:1)" in " ".join(shown.out.split())
+    words = " ".join(shown.out.split())
+    assert "is held (replayed to 0:1,1:1,2:1)" in words
+    assert "last replay: finished at " in words
+    assert f"kept beside: {projected.settings.projection}__" in words
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_status_shows_a_running_replay_or_that_it_died(
+    projected: Ledger, memferry: Callable[..., Done], alive: bool
+) -> None:
+    name = projected.settings.projection
+    with psycopg.connect(projected.settings.postgres.dsn, autocommit=True) as conn:
+        if alive:
+            lock_runs(conn, name)
+        plan = {"position": "0:7,1:7,2:7"}
+        run = begin_run(conn, name, "rollback", "building", plan)
+        shadow = make(conn, name, DOMAIN, "shadow", run=run)
+        try:
+            shown = memferry("status", environment=projected.environment)
+        finally:
+            end_run(conn, run, "undone")
+            drop(conn, shadow)
+
+    words = " ".join(shown.out.split())
+    if alive:
+        assert f"rollback by {socket.gethostname()} process {os.getpid()}: building since " in words
+        assert "; at 0:0,1:0,2:0 of 0:7,1:7,2:7" in words
+    else:
+        assert "died at its step building: the next replay, rollback or void finishes" in words
 
 
 def test_a_projection_that_is_not_there_ends_with_2(
