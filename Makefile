@@ -15,7 +15,7 @@ demo: $(VENV)/all.installed ## Carry a live trading app into PostgreSQL and back
 	@$(BIN)/memferry demo $(ARGS)
 
 test: $(VENV)/dev.installed ## Run the tests on real Kafka and PostgreSQL, three files at a time
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 check: $(VENV)/dev.installed ## Lint, types, and the rules of the house
 	@$(BIN)/ruff format --check $(SOURCES)
