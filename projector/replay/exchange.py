@@ -19,8 +19,9 @@ from projector.sql import query
 from schemas.domain import Domain
 from schemas.errors import FerryError
 
-_LOCK_MS = 20
-"""Readers wait for no longer than this for an attempt that fails."""
+_LOCK_MS = (20, 20, 20, 20, 30, 40, 60, 80, 120, 160, 200)
+"""Readers wait for no longer than this for each attempt: where queries take longer than that, no
+gap ever comes, and a longer wait for once costs readers less than many short ones."""
 _GRASP_S = 0.25
 """How long an attempt looks for a moment at which no transaction has any table; readers go on."""
 _GRASP_PAUSE_S = (0.0005, 0.004)
@@ -57,27 +58,36 @@ def exchange(  # noqa: PLR0917
     *,
     reach: Callable[[Mapping[int, int]], None] = lambda _: None,
     within: Callable[[Exchanged], None] = lambda _: None,
+    locked: Callable[[], None] = lambda: None,
     patience_s: float = 60.0,
 ) -> Exchanged:
     """Make the tables `beside` the live ones, in `state`; `conn` is in autocommit.
 
     `reach(offsets)` is called while the live tables' projector stands still at these offsets: it
-    returns once the tables beside are as far. `within` is called in the transaction of the swap.
+    returns once the tables beside are as far. `within` is called in each attempt's transaction, and
+    `locked` once readers wait and nothing can fail any more: both should be quick.
     Raises: TablesInUse after `patience_s`, naming who held them; nothing was changed then.
     """
     deadline = time.monotonic() + patience_s
     attempt, pause_ms = 0, 0.0
     while True:
         attempt += 1
+        lock_ms = _LOCK_MS[min(attempt, len(_LOCK_MS)) - 1]
         swap = _Swap(conn, projection, beside, domain)
         try:
             with conn.transaction():
+                conn.execute(query("exchange_soon"))
                 position = swap.prepare(reach)
-                swap.lock()
-                swap.move(state, reason)
+                # All that needs no lock on the tables comes first: readers go on meanwhile.
+                swap.move_rows(state, reason)
                 done = Exchanged(beside, pause_ms, attempt, position)
                 within(done)
-            return msgspec.structs.replace(done, pause_ms=max(pause_ms, swap.held_ms()))
+                swap.lock(lock_ms)
+                locked()
+                swap.move_schemas()
+            done = msgspec.structs.replace(done, pause_ms=max(pause_ms, swap.held_ms()))
+            conn.execute(query("exchange_flush"))
+            return done
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
             pause_ms = max(pause_ms, swap.held_ms())
             if time.monotonic() > deadline:
@@ -93,6 +103,7 @@ class _Swap:
     ) -> None:
         self._conn = conn
         self._live, self._beside = projection, beside
+        self._spare = f"{beside}~"
         self._domain = domain
         self._term = 0
         self._locked_at: float | None = None
@@ -106,7 +117,7 @@ class _Swap:
         self._term = max(term for _, _, term in (*live, *beside)) + 1
         return {partition: offset for partition, offset, _ in beside}
 
-    def lock(self) -> None:
+    def lock(self, lock_ms: int) -> None:
         """Lock every live view and table: all at once, else one by one for some milliseconds.
 
         Who has one and waits for another that is locked here never gives up the first: to wait for
@@ -126,7 +137,7 @@ class _Swap:
             return
         self._locked_at = time.perf_counter()
         for table in tables:
-            left_ms = _LOCK_MS - int(self.held_ms())
+            left_ms = lock_ms - int(self.held_ms())
             self._wait_up_to(max(1, left_ms))
             self._conn.execute(query("exchange_lock").format(table=table))
 
@@ -145,19 +156,15 @@ class _Swap:
                 return True
         return False
 
-    def move(self, state: State, reason: str) -> None:
-        """Exchange schemas and control rows."""
+    def move_rows(self, state: State, reason: str) -> None:
+        """Exchange what control tables say of both."""
         conn, live, beside = self._conn, self._live, self._beside
-        spare = f"{beside}~"
-        conn.execute(query("exchange_spare"), {"spare": spare, "projection": live})
-        for of, to in ((live, spare), (beside, live), (spare, beside)):
+        conn.execute(query("exchange_spare"), {"spare": self._spare, "projection": live})
+        for of, to in self._moves():
             for table in _MOVED:
                 statement = query("exchange_move").format(table=sql.Identifier(table))
                 conn.execute(statement, {"of": of, "to": to})
-            conn.execute(
-                query("exchange_rename").format(of=sql.Identifier(of), to=sql.Identifier(to))
-            )
-        conn.execute(query("exchange_spare_drop"), {"spare": spare})
+        conn.execute(query("exchange_spare_drop"), {"spare": self._spare})
         conn.execute(
             query("exchange_states"),
             {"live": live, "beside": beside, "state": state, "reason": reason},
@@ -166,6 +173,18 @@ class _Swap:
             conn.execute(query("exchange_terms"), {"projection": projection, "term": self._term})
         conn.execute(query("kept_clear"), (live,))
         conn.execute(query("exchange_told"), {"projection": live})
+
+    def move_schemas(self) -> None:
+        """Give each schema the other's name."""
+        renames = [
+            query("exchange_rename").format(of=sql.Identifier(of), to=sql.Identifier(to))
+            for of, to in self._moves()
+        ]
+        self._conn.execute(sql.SQL(";").join(renames))
+
+    def _moves(self) -> tuple[tuple[str, str], ...]:
+        live, beside = self._live, self._beside
+        return (live, self._spare), (beside, live), (self._spare, beside)
 
     def held_ms(self) -> float:
         """Return for how long readers may have waited for this attempt."""
@@ -184,7 +203,7 @@ def _in_use(conn: psycopg.Connection[Any], projection: str, patience_s: float) -
     holders = conn.execute(query("exchange_holders"), (projection,)).fetchall()
     said = "; ".join(f"process {pid} ({name}) for {s or 0:.0f} s" for pid, name, s in holders)
     return TablesInUse(
-        f"the live tables were in use for {patience_s:.0f} s without a gap of {_LOCK_MS} ms"
+        f"the live tables were in use for {patience_s:.0f} s without a gap of {_LOCK_MS[-1]} ms"
         + (f": {said}" if said else ""),
         where=f"schema {projection}",
         remedy="nothing was changed; end those transactions, and run it again",

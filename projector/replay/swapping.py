@@ -118,7 +118,6 @@ def _swap(  # noqa: PLR0917
     before = format_offsets(offsets_of(conn, name))
 
     def within(done: Exchanged) -> None:
-        decided()
         end_run(conn, run, "finished")
         note(
             conn,
@@ -130,4 +129,6 @@ def _swap(  # noqa: PLR0917
             },
         )  # fmt: skip
 
-    return exchange(conn, name, shadow, work.domain, state, reason, reach=reach, within=within)
+    return exchange(
+        conn, name, shadow, work.domain, state, reason, reach=reach, within=within, locked=decided
+    )

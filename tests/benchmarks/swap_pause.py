@@ -1,8 +1,8 @@
 """How long readers wait while the tables that they read are swapped, by the readers' own clock.
 
-50 readers query a table and a view, again and again, while 1,000 mutations a second arrive and are
-applied. The pause of a swap is the longest that any reader waited, of the
-queries that were under way from the swap's first attempt until a moment behind it.
+50 readers query two tables by key, again and again, while 1,000 mutations a second arrive and are
+applied. The pause of a swap is the longest that any reader waited, of the queries that were under
+way from the swap's first attempt until a moment behind it.
 """
 
 import asyncio

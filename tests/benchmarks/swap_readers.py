@@ -48,14 +48,20 @@ class Readings(msgspec.Struct):
 
 
 async def _read(wanted: Wanted, seen: Readings, ready: asyncio.Barrier) -> None:
-    """Read a table, then a view of it, again and again, each in a transaction of its own."""
-    table, view = (sql.Identifier(wanted.projection, name) for name in ("trades", "open_positions"))
-    trades = sql.SQL("SELECT * FROM {} WHERE trade_id = 'T-2'").format(table)
-    positions = sql.SQL("SELECT * FROM {} LIMIT 5").format(view)
+    """Read two tables by key, again and again, each in a transaction of its own."""
+    trades, strategies = (
+        sql.SQL("SELECT * FROM {} WHERE {} = {}").format(
+            sql.Identifier(wanted.projection, table), sql.Identifier(column), value
+        )
+        for table, column, value in (
+            ("trades", "trade_id", "T-2"),
+            ("strategies", "strategy_id", "S-1"),
+        )
+    )
     async with await psycopg.AsyncConnection.connect(wanted.dsn, autocommit=True) as conn:
         waited = False
         while True:
-            for statement in (trades, positions):
+            for statement in (trades, strategies):
                 began = time.time()
                 await conn.execute(statement)
                 seen.reads.append(Read(began, time.time()))

@@ -224,15 +224,18 @@ settings = msgspec.json.decode(sys.argv[1], type=Settings)
 moment = sys.argv[2]
 if moment == "built":
     replaying.swap = replaying.swap_following = die
-elif moment == "locked":
-    exchange._Swap.move = die
-elif moment == "moved":
+elif moment == "rows moved":
     swapping.end_run = die
+elif moment == "locked":
+    exchange._Swap.move_schemas = die
+elif moment == "moved":
+    real = exchange._Swap.move_schemas
+    exchange._Swap.move_schemas = lambda swap: (real(swap), die())
 asyncio.run(replay(settings, DOMAIN, Target(offset=sys.argv[3])))
 """
 
 
-@pytest.mark.parametrize("moment", ["built", "locked", "moved"])
+@pytest.mark.parametrize("moment", ["built", "rows moved", "locked", "moved"])
 async def test_a_swap_killed_anywhere_is_undone_and_its_tables_are_used_by_the_next(
     live: App, settings: Settings, database: Connection, moment: str
 ) -> None:
