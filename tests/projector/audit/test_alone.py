@@ -1,6 +1,6 @@
 import os
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
@@ -9,6 +9,7 @@ import pytest
 
 from projector.audit.alone import AuditJobRuns, JobTurn
 from schemas.settings import Settings
+from tests.projector.waiting import until
 
 
 @pytest.fixture
@@ -31,9 +32,13 @@ def test_a_second_job_is_told_who_runs_and_may_come_once_that_one_ends(
     with pytest.raises(AuditJobRuns) as refused:
         second.hold()
     turn.release()
-    with closing(second.hold()):
-        pass
 
+    def held() -> bool:
+        with suppress(AuditJobRuns), closing(second.hold()):
+            return True
+        return False
+
+    until(held, "PostgreSQL has noticed that the first one's connection ended")
     assert f"process {os.getpid()} on {socket.gethostname()}"[:40] in refused.value.what
     assert f"projection '{settings.projection}' runs already" in refused.value.what
     assert "since 20" in refused.value.what
