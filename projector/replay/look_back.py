@@ -7,10 +7,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Any
+from contextlib import closing
 
 import msgspec
-import psycopg
 from psycopg import sql
 
 from projector.checkpoint import offsets_of
@@ -87,13 +86,20 @@ async def look_back(
     name = settings.projection or domain.name
     with connect(settings, "rollback") as conn:
         read_projection(conn, name)
-        rows_before = _counts(conn, name, domain)
         before = offsets_of(conn, name)
+        rows_before = _counts(settings, name, domain) if way == "in_place" else {}
         done = await replay(
             settings, domain, target, way=way, kind="rollback", on_progress=on_progress
         )
         reached = offsets_of(conn, name)
-        rows = _counts(conn, name, domain)
+        if done.kept:  # what was live is there as it was at the swap
+            before = offsets_of(conn, done.kept)
+            rows_before, rows = await asyncio.gather(
+                asyncio.to_thread(_counts, settings, done.kept, domain),
+                asyncio.to_thread(_counts, settings, name, domain),
+            )
+        else:
+            rows = _counts(settings, name, domain)
     return LookedBack(
         format_offsets(before),
         format_offsets(reached),
@@ -156,10 +162,11 @@ def _progress(now: Standing, first: Standing) -> Progress:
     return Progress(applied, partitions={_ALL: PartitionProgress(now.applied, now.lag)})
 
 
-def _counts(conn: psycopg.Connection[Any], name: str, domain: Domain) -> dict[str, int]:
+def _counts(settings: Settings, name: str, domain: Domain) -> dict[str, int]:
     counts = {}
-    for table in domain.tables:
-        statement = query("table_count").format(table=sql.Identifier(name, table))
-        row = conn.execute(statement).fetchone()
-        counts[table] = int(row[0]) if row else 0
+    with closing(connect(settings, "counting rows")) as conn:
+        for table in domain.tables:
+            statement = query("table_count").format(table=sql.Identifier(name, table))
+            row = conn.execute(statement).fetchone()
+            counts[table] = int(row[0]) if row else 0
     return counts
