@@ -126,13 +126,17 @@ class Quiet:
         elif event == "kill projector":
             self.crew.projector.kill()
             self.crew.projector.start()
-        elif event == "savepoint" and self._under_way is None and not self._held:
+        elif event == "savepoint" and self._at_rest:
             self._take_savepoint(number)
         elif event in {"look back", "look back at once"} and self._under_way is None:
             return self._look_back(at_once=event == "look back at once")
-        elif event in {"final", "void streams", "unvoid"} and self._under_way is None:
+        elif event in {"final", "void streams", "unvoid"} and self._at_rest:
             return self._void(event)
         return event
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._under_way is None and not self._held
 
     def _settle(self) -> None:
         if self._under_way is not None and self._under_way.ended:
@@ -155,7 +159,7 @@ class Quiet:
         return words[0]
 
     def _void(self, event: Event) -> str:
-        """Take events from the log, or have them count again; refused while the tables hold."""
+        """Take events out of what counts, or have them count again."""
         words: dict[Event, Callable[[], Sequence[str]]] = {
             "final": self._ways.final,
             "void streams": self._ways.void_streams,
