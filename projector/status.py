@@ -81,11 +81,11 @@ class Status(msgspec.Struct):
     """Ids of those of which the tables say otherwise than the log: a swap must follow."""
 
 
-def _read_run(conn: psycopg.Connection[Any], name: str) -> RunStatus | None:
+def _read_run(conn: psycopg.Connection[Any], name: str, beside: list[Beside]) -> RunStatus | None:
     run = newest_run(conn, name)
     if run is None:
         return None
-    shadows = [one for one in beside_of(conn, name, "shadow") if one.run == run.id]
+    shadows = [one for one in beside if one.purpose == "shadow" and one.run == run.id]
     row = conn.execute(query("replay_runs"), (name,)).fetchone()
     making = offsets_of(conn, shadows[0].name) if shadows and run.state == "running" else {}
     return RunStatus(run, bool(row and row[0]), making)
@@ -101,6 +101,7 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
             bounds = await log.bounds()
         rows: list[Any] = conn.execute(query("checkpoint_read"), (name,)).fetchall()
         voids = list_voids(conn, settings.topic)
+        beside = beside_of(conn, name)
         return Status(
             name,
             projection.state,
@@ -118,8 +119,8 @@ async def read_status(settings: Settings, domain: Domain) -> Status:
             list_all(conn, name),
             read_route(conn, name),
             newest(conn, name),
-            _read_run(conn, name),
-            beside_of(conn, name),
+            _read_run(conn, name, beside),
+            beside,
             first_broken(conn) is None,
             parked_streams(conn, name),
             changed_parts(conn, name, domain),
